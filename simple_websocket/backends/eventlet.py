@@ -1,0 +1,99 @@
+"""The preset for eventlet, monkey-patched or not.  The only file that imports eventlet.
+
+eventlet is maintained in bug-fix mode only; this preset is for those who are on it.  The hub allows one listener for each
+socket and direction, which is why only `TrampolineWaiter` ever registers a connection's socket with it.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any
+
+import eventlet
+import eventlet.green.selectors
+import eventlet.green.socket
+import eventlet.green.threading
+import eventlet.hubs
+import eventlet.patcher
+import eventlet.semaphore
+
+from . import Backend
+from .selector import HubSelector
+
+__all__ = ["BACKEND"]
+
+# The modules as they were before monkey-patching.
+_select: Any = eventlet.patcher.original("select")
+_socket: Any = eventlet.patcher.original("socket")
+
+
+class Thread:
+    """A green thread with the constructor and `start` of `threading.Thread`."""
+
+    def __init__(self, target: Any, args: Any = (), kwargs: Any = None) -> None:
+        self._call = (target, *args), kwargs or {}
+
+    def start(self) -> None:
+        """Run the target in a green thread, whose end nobody waits for."""
+        args, kwargs = self._call
+        eventlet.spawn_n(*args, **kwargs)
+
+
+class _Expired(Exception):
+    """A wait's own timeout, told apart from a user's `eventlet.Timeout` around the call."""
+
+
+class TrampolineWaiter:
+    """Waits in the hub."""
+
+    __slots__ = ("_fd",)
+
+    def __init__(self, sock: Any) -> None:
+        self._fd = sock.fileno()
+
+    def readable(self, timeout: float | None) -> bool:
+        return self._wait({"read": True}, timeout)
+
+    def writable(self, timeout: float | None) -> bool:
+        return self._wait({"write": True}, timeout)
+
+    def _wait(self, direction: dict[str, bool], timeout: float | None) -> bool:
+        try:
+            if timeout is None:
+                eventlet.hubs.trampoline(self._fd, **direction)
+            else:
+                eventlet.hubs.trampoline(self._fd, timeout=max(0.0, timeout), timeout_exc=_Expired, **direction)
+        except _Expired:
+            return False
+        except eventlet.hubs.IOClosed:
+            pass  # ready to find out that it was closed
+        return True
+
+    def close(self) -> None:
+        pass
+
+
+def _selector() -> Any:
+    """One epoll object for all sockets where there is epoll; eventlet's own selector elsewhere."""
+    if sys.platform != "linux":
+        return eventlet.green.selectors.DefaultSelector()
+    epoll = _select.epoll()
+    return HubSelector(epoll, TrampolineWaiter(epoll))
+
+
+BACKEND = Backend(
+    name="eventlet",
+    thread_class=Thread,
+    event_class=eventlet.green.threading.Event,
+    selector_class=_selector,
+    lock=eventlet.semaphore.Semaphore,
+    waiter=TrampolineWaiter,
+    clock=time.monotonic,
+    sleep=eventlet.sleep,
+    # A plain socket: it is only used without blocking, and the waiting is done here.
+    socket=_socket.socket,
+    socketpair=_socket.socketpair,
+    getaddrinfo=eventlet.green.socket.getaddrinfo,
+    scope=eventlet.hubs.get_hub,
+)

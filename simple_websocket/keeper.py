@@ -1,0 +1,326 @@
+"""The keeper: one background thread or greenlet for each backend, which looks after connections while nobody reads them.
+
+It answers pings, notices a close, sends keepalive pings, enforces deadlines and buffers messages up to a bound.  Reading is
+the business of the caller of ``receive``; the keeper only *adopts* a connection that nobody has read for a grace period, and
+lets it go as soon as somebody reads it again.
+
+Who may touch what: `_links`, `_adopted`, `_deadlines` and the selector belong to the keeper's own thread.  `_commands` is a
+deque that anybody appends to; `_lock` guards starting and ending the thread.
+"""
+
+from __future__ import annotations
+
+import heapq
+import logging
+import os
+import selectors
+from collections import deque
+from collections.abc import Callable
+from itertools import count
+from typing import Any, Protocol
+from weakref import WeakKeyDictionary
+
+from .backends import Backend, Event
+
+__all__ = ["GRACE", "Keeper", "Watched", "keeper_for"]
+
+logger = logging.getLogger("simple_websocket")
+
+#: Seconds after which the keeper looks whether a connection is being read.  One that was not between two looks is adopted, so
+#: a ping that arrives while the application is busy is answered within twice this time.
+GRACE = 0.25
+
+# A wake-up that was lost with a closed selector must not keep anybody waiting for long.
+_FORGET_TIMEOUT = 1.0
+
+
+class Watched(Protocol):
+    """What the keeper needs of a connection; the `Link` of ``link.py`` is one.  Only the keeper writes `watched` and `seen`."""
+
+    finished: bool  # it has ended, or somebody is ending it
+    watched: bool  # its socket is in the keeper's selector
+    turn: int  # counts the calls of receive
+    seen: int  # `turn` when the keeper looked last
+
+    @property
+    def sock(self) -> Any: ...
+    def needs(self) -> tuple[bool, bool]: ...
+    def pump(self) -> bool: ...
+    def flush(self) -> None: ...
+    def next_deadline(self) -> float | None: ...
+    def on_deadline(self, now: float) -> None: ...
+
+
+class Keeper:
+    """Looks after the connections of one backend and scope.  It runs while it has any, as a daemon.
+
+    :param backend: where its thread, selector, lock, clock and wake-up sockets come from.
+    """
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        self._lock = backend.lock()
+        self._running = False
+        self._commands: deque[tuple[Callable[[Watched], None], Watched, Event | None]] = deque()
+        self._links: set[Watched] = set()
+        self._adopted: dict[Watched, int] = {}
+        # A heap of [deadline, tiebreak, link]; _due finds a link's entry, whose link becomes None when it no longer counts.
+        self._deadlines: list[list[Any]] = []
+        self._due: dict[Watched, list[Any]] = {}
+        self._tiebreak = count()
+        self._orphaned = False
+        self._next_look = 0.0
+        self._selector: Any = None
+        self._wake_in: Any = None
+        self._wake_out: Any = None
+
+    # For everybody
+
+    def add(self, link: Watched) -> None:
+        """Look after a connection from now on."""
+        self._tell(self._take_in, link)
+
+    def attend(self, link: Watched) -> None:
+        """Look at a connection now: it has something to write, or a new deadline."""
+        self._tell(self._attend, link)
+
+    def forget(self, link: Watched, wait: bool = True) -> None:
+        """Let go of a connection whose `finished` is set; when this returns, its socket may be closed.
+
+        :param wait: whether to wait for that; only a finalizer may not.  Default: ``True``.
+        """
+        if not link.watched:
+            return  # it will not be adopted any more, and is dropped at the next look
+        done = self._backend.event_class() if wait else None
+        self._tell(self.let_go, link, done)
+        if done is not None:
+            done.wait(_FORGET_TIMEOUT)
+
+    def orphan(self) -> None:
+        """Be of no use from now on: the process was forked, and the thread stayed behind in the parent.
+
+        The selector and the wake-up sockets are the parent's too, so nothing may be changed or sent through them.
+        """
+        self._orphaned = True
+
+    def _tell(self, command: Callable[[Watched], None], link: Watched, done: Event | None = None) -> None:
+        if self._orphaned:
+            if done is not None:
+                done.set()
+            return
+        self._lock.acquire()
+        try:
+            self._commands.append((command, link, done))
+            if not self._running:
+                self._start()
+        finally:
+            self._lock.release()
+        try:
+            self._wake_out.send(b"\0")
+        except (BlockingIOError, InterruptedError):
+            pass  # it has been woken often enough
+        except OSError:
+            pass  # it has just ended, which it does only when there is no command left
+
+    def _start(self) -> None:
+        """Start the thread; the lock is held."""
+        self._selector = self._backend.selector_class()
+        self._wake_in, self._wake_out = self._backend.socketpair()
+        self._wake_in.setblocking(False)
+        self._wake_out.setblocking(False)
+        self._selector.register(self._wake_in, selectors.EVENT_READ, None)
+        self._next_look = self._backend.clock() + GRACE
+        thread = self._backend.thread_class(target=self._run)
+        if hasattr(thread, "daemon"):
+            thread.daemon = True  # a connection that is left open does not keep a program from ending
+        self._running = True
+        thread.start()
+
+    # The keeper's own thread
+
+    def _run(self) -> None:
+        try:
+            while not self._may_end():
+                for key, mask in self._selector.select(self._patience()):
+                    if key.data is None:
+                        self._drain_wake_ups()
+                    else:
+                        self._safely(self._serve, key.data, mask)
+                self._obey()
+                self._meet_deadlines()
+                self._look_around()
+        finally:
+            self._running = False
+            self._selector.close()
+            self._wake_in.close()
+            self._wake_out.close()
+            self._lock.release()
+
+    def _may_end(self) -> bool:
+        """Whether there is nothing left to do; then the lock is held, so that nobody adds a connection meanwhile."""
+        if self._links:
+            return False
+        self._lock.acquire()
+        if not self._commands:
+            return True
+        self._lock.release()
+        return False
+
+    def _patience(self) -> float | None:
+        """Seconds until there is something to do without being woken; ``None`` for never."""
+        if self._commands:
+            return 0
+        due = self._next_look if len(self._adopted) < len(self._links) else None
+        if self._deadlines and (due is None or self._deadlines[0][0] < due):
+            due = self._deadlines[0][0]
+        return None if due is None else max(0.0, due - self._backend.clock())
+
+    def _drain_wake_ups(self) -> None:
+        try:
+            self._wake_in.recv(4096)
+        except OSError:
+            pass
+
+    def _safely(self, action: Callable[..., None], link: Watched, *arguments: Any) -> None:
+        """One connection's fault must not end the care for all others."""
+        try:
+            action(link, *arguments)
+        except Exception:
+            logger.exception("a connection failed while it was looked after")
+            self.let_go(link)
+
+    def _obey(self) -> None:
+        while self._commands:
+            command, link, done = self._commands.popleft()
+            self._safely(command, link)
+            if done is not None:
+                done.set()
+
+    def _take_in(self, link: Watched) -> None:
+        if not link.finished:
+            link.seen = link.turn
+            self._links.add(link)
+            self._schedule(link)
+
+    def _attend(self, link: Watched) -> None:
+        if link in self._links:
+            self._schedule(link)
+            self._watch(link)
+
+    def let_go(self, link: Watched) -> None:
+        """Forget a connection; only for the keeper's own thread."""
+        self._links.discard(link)
+        self._unwatch(link)
+        entry = self._due.pop(link, None)
+        if entry is not None:
+            entry[2] = None
+
+    def _look_around(self) -> None:
+        """Adopt the connections that nobody has read since the last look."""
+        now = self._backend.clock()
+        if now < self._next_look:
+            return
+        self._next_look = now + GRACE
+        if len(self._adopted) == len(self._links):
+            return
+        for link in list(self._links):
+            if link in self._adopted:
+                continue
+            if link.finished:
+                self.let_go(link)
+            elif link.turn != link.seen:
+                link.seen = link.turn
+            elif link.needs()[0]:
+                # What was read but not decoded, or is hidden in the TLS layer, makes no socket readable.
+                self._safely(self._pump, link)
+
+    def _serve(self, link: Watched, mask: int) -> None:
+        if mask & selectors.EVENT_WRITE:
+            link.flush()
+        if mask & selectors.EVENT_READ and link.turn == link.seen:
+            self._pump(link)
+        else:
+            link.seen = link.turn  # somebody reads it again
+            self._watch(link, reading=False)
+
+    def _pump(self, link: Watched) -> None:
+        if link.pump():
+            self._commands.append((self._pump, link, None))  # after the others had their turn
+        self._schedule(link)
+        self._watch(link)
+
+    def _watch(self, link: Watched, reading: bool = True) -> None:
+        """Bring the selector up to date with what the connection needs."""
+        needs_reading, needs_writing = link.needs()
+        mask = selectors.EVENT_WRITE if needs_writing else 0
+        if reading and needs_reading and link.turn == link.seen:
+            mask |= selectors.EVENT_READ
+        if link.finished or link not in self._links or not mask:
+            self._unwatch(link)
+        elif link not in self._adopted:
+            link.watched = True
+            self._adopted[link] = mask
+            self._selector.register(link.sock, mask, link)
+            if link.finished:  # by somebody who saw `watched` too early to tell us
+                self._unwatch(link)
+        elif self._adopted[link] != mask:
+            self._adopted[link] = mask
+            self._selector.modify(link.sock, mask, link)
+
+    def _unwatch(self, link: Watched) -> None:
+        if self._adopted.pop(link, None) is not None:
+            try:
+                self._selector.unregister(link.sock)
+            except (KeyError, ValueError, OSError):
+                pass  # its descriptor was closed under us, by a web server for example
+        link.watched = False
+
+    def _schedule(self, link: Watched) -> None:
+        deadline = link.next_deadline()
+        if deadline is None or link.finished:
+            return
+        known = self._due.get(link)
+        if known is not None:
+            if known[0] <= deadline:
+                return  # looked at again then
+            known[2] = None
+        entry = [deadline, next(self._tiebreak), link]
+        self._due[link] = entry
+        heapq.heappush(self._deadlines, entry)
+
+    def _meet_deadlines(self) -> None:
+        while self._deadlines and self._deadlines[0][0] <= self._backend.clock():
+            link = heapq.heappop(self._deadlines)[2]
+            if link is None:
+                continue
+            del self._due[link]
+            due = link.next_deadline()
+            if due is not None and due <= self._backend.clock():
+                self._safely(self._meet_deadline, link)
+            if link in self._links:
+                self._schedule(link)
+
+    def _meet_deadline(self, link: Watched) -> None:
+        link.on_deadline(self._backend.clock())
+        self._watch(link)
+
+
+# The running keepers: for each scope (a hub, or the process) and backend one.
+_keepers: WeakKeyDictionary[Any, dict[Backend, Keeper]] = WeakKeyDictionary()
+
+
+def keeper_for(backend: Backend) -> Keeper:
+    """Return the keeper for connections of this backend that are made here and now."""
+    keepers = _keepers.setdefault(backend.scope(), {})
+    return keepers.get(backend) or keepers.setdefault(backend, Keeper(backend))
+
+
+def _after_fork() -> None:
+    for keepers in list(_keepers.values()):
+        for keeper in keepers.values():
+            keeper.orphan()
+    _keepers.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

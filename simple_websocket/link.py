@@ -1,0 +1,373 @@
+"""`Link`: one connection's input and output: a transport, a protocol, and who may use which when.
+
+Locks, always taken in this order, and by the keeper only when they are free:
+
+``read_lock``      the inbound half of the protocol, reading from the transport, `_unread` and `_disposed`
+``Outbound.lock``  the outbound half and writing to the transport: the write lock
+``_end_lock``      ending TCP, once: `finished`
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from typing import Any
+
+from .backends import Backend, Lock
+from .keeper import keeper_for
+from .outbound import Outbound, acquire
+from .protocol.connection import Pong, Protocol, State
+from .transport import Transport
+
+__all__ = ["Link"]
+
+# A large payload is read in steps of at most this, so that a header which lies about it costs no more.
+_MAX_READ = 1024 * 1024
+
+# The keeper turns to another connection after this many reads.
+_READS_AHEAD = 64
+
+# How long a client waits for the server to end TCP after both Close frames have passed (RFC 6455 section 7.1.1).
+_EOF_TIMEOUT = 0.5
+
+# Everybody has been woken before a descriptor is closed, so its locks are free within moments.
+_DISPOSE_TIMEOUT = 1.0
+
+
+class Unread:
+    """Messages that were read ahead and wait to be received, with the bound at which reading ahead stops.
+
+    :param max_messages: full with this many messages.
+    :param max_bytes: full with this many bytes (characters, for text).
+    """
+
+    __slots__ = ("_max_bytes", "_max_messages", "_messages", "_size")
+
+    def __init__(self, max_messages: int, max_bytes: int) -> None:
+        self._max_messages = max_messages
+        self._max_bytes = max_bytes
+        self._messages: deque[str | bytes] = deque()
+        self._size = 0
+
+    def __len__(self) -> int:
+        return len(self._messages)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether more may be read ahead."""
+        return len(self._messages) < self._max_messages and self._size < self._max_bytes
+
+    def put(self, message: str | bytes) -> None:
+        """Add a message."""
+        self._messages.append(message)
+        self._size += len(message)
+
+    def take(self) -> str | bytes:
+        """Remove the oldest message."""
+        message = self._messages.popleft()
+        self._size -= len(message)
+        return message
+
+
+class Link:
+    """One connection's input and output.
+
+    :param transport: the connected socket's, after the opening handshake.
+    :param backend: where primitives come from.
+    :param protocol: the connection's state machine.
+    :param owns_socket: whether to close the descriptor at the end; a web server closes its own.
+    :param receive_bytes: how much to read at once, in bytes.
+    :param unread: keeps what was read ahead.
+    """
+
+    __slots__ = (
+        "_clock", "_disposed", "_end_lock", "_keeper", "_outbound", "_owns_socket", "_pid", "_receive_bytes", "_spared",
+        "_transport", "_unread", "finished", "protocol", "read_lock", "seen", "turn", "watched",
+    )  # fmt: skip
+
+    def __init__(
+        self, transport: Transport, backend: Backend, protocol: Protocol, owns_socket: bool, receive_bytes: int, unread: Unread
+    ) -> None:
+        self.protocol = protocol
+        self.read_lock: Lock = backend.lock()
+        self.turn = 0
+        self.seen = 0
+        self.watched = False
+        self.finished = False
+        self._clock = backend.clock
+        self._transport = transport
+        self._outbound = Outbound(self._transport, protocol, backend, self._call_keeper)
+        self._end_lock: Lock = backend.lock()
+        self._owns_socket = owns_socket
+        self._receive_bytes = receive_bytes
+        self._unread = unread
+        self._disposed = False
+        self._spared = 0
+        self._pid = os.getpid()
+        self._keeper = keeper_for(backend)
+        self._keeper.add(self)
+
+    def _call_keeper(self) -> None:
+        self._keeper.attend(self)
+
+    # Receiving
+
+    def receive(self, timeout: float | None) -> str | bytes | None:
+        """Return the next message; ``None`` when there was none within `timeout` seconds.
+
+        :raises ConnectionClosed: the connection has ended, and every message received before was returned.
+        """
+        self.turn += 1  # tells the keeper that somebody reads; two threads may well count as one
+        read_lock = self.read_lock
+        deadline = None
+        if timeout is None:
+            read_lock.acquire()
+        else:
+            deadline = self._clock() + timeout
+            # Whoever holds the lock while messages are waiting holds it for a moment only.
+            if not acquire(read_lock, deadline, self._clock) and not (self._unread and read_lock.acquire()):
+                return None
+        try:
+            if self._unread:
+                return self._unread.take()
+            return self._read_message(deadline)
+        finally:
+            read_lock.release()
+
+    def _read_message(self, deadline: float | None) -> str | bytes | None:
+        """Read until there is a message; the read lock is held."""
+        protocol = self.protocol
+        while True:
+            event = protocol.next_event()
+            if protocol.pending:
+                self._outbound.flush()
+            if event is not None:
+                if not isinstance(event, Pong):
+                    return event
+                protocol.pong_received(event, self._clock())
+                continue
+            if protocol.open:
+                left = None if deadline is None else max(0.0, deadline - self._clock())
+            else:
+                left = self._go_on_closing(deadline)
+            data = self._transport.read(max(self._receive_bytes, min(protocol.expected, _MAX_READ)), left)
+            if data is not None:
+                protocol.receive_data(data)
+            elif deadline is not None and deadline <= self._clock():
+                if not protocol.open:
+                    self._call_keeper()  # closing has a deadline of its own, and nobody may come back here
+                return None
+
+    def _go_on_closing(self, deadline: float | None) -> float:
+        """Do our part of closing; return how many seconds the peer may take for its part.  The read lock is held.
+
+        :raises ConnectionClosed: the connection has ended.
+        """
+        protocol = self.protocol
+        close_by = protocol.start_close_timer(self._clock())
+        if protocol.pending:
+            self._outbound.flush(close_by)
+        now = self._clock()
+        if now >= close_by:
+            protocol.abort()
+        if protocol.state is State.CLOSED:
+            self._finish(reading=True)
+            raise protocol.closed_error()
+        return max(0.0, (close_by if deadline is None else min(close_by, deadline)) - now)
+
+    # Sending
+
+    def send(self, data: Any) -> None:
+        """Send one message, whole; wait while the peer is slow.
+
+        :raises ConnectionClosed: the connection is closing or has ended.
+        """
+        protocol = self.protocol
+        if isinstance(data, str):
+            sent = self._outbound.send(protocol.send_text, data)
+        elif isinstance(data, (bytes, bytearray, memoryview)):
+            sent = self._outbound.send(protocol.send_bytes, bytes(data))
+        else:
+            sent = self._outbound.send(protocol.send_text, str(data))
+        if not sent:
+            self._raise_lost()
+
+    def ping(self, payload: bytes) -> None:
+        """Send a ping.
+
+        :raises ConnectionClosed: the connection is closing or has ended.
+        """
+        if not self._outbound.send(self.protocol.ping, payload, self._clock()):
+            self._raise_lost()
+
+    def _raise_lost(self) -> None:
+        """Sending has failed.  What the peer said before it went can still be received; its Close frame says why it went."""
+        if self.read_lock.acquire(blocking=False):
+            try:
+                self._read_ahead()
+            finally:
+                self.read_lock.release()
+        self._call_keeper()
+        raise self.protocol.closed_error()
+
+    # Closing
+
+    def close(self, code: int, reason: str) -> None:
+        """Close the connection (RFC 6455 section 7.1.2); return when it has ended, after the close timeout at the latest.
+
+        :raises ValueError: the code may not be sent.
+        """
+        protocol = self.protocol
+        deadline = protocol.begin_close(code, self._clock())
+        self.turn += 1
+        if not self.finished:
+            self._outbound.close(code, reason, deadline)
+            if acquire(self.read_lock, deadline, self._clock):
+                try:
+                    self._read_to_the_end(deadline)
+                    self._finish(reading=True)
+                finally:
+                    self.read_lock.release()
+        self._finish(reading=False)
+
+    def _read_to_the_end(self, deadline: float) -> None:
+        """Read until the closing handshake is complete; the read lock is held."""
+        protocol = self.protocol
+        while True:
+            self._decode()
+            if protocol.pending:
+                self._outbound.flush(deadline)
+            if protocol.state is State.CLOSED:
+                return
+            data = self._transport.read(self._receive_bytes, max(0.0, deadline - self._clock()))
+            if data is None:
+                return
+            protocol.receive_data(data)
+
+    def _finish(self, reading: bool, patient: bool = True, by_keeper: bool = False) -> None:
+        """End TCP and wake everybody; close the descriptor if it is ours.
+
+        :param reading: whether the caller holds the read lock.
+        :param patient: whether the caller may wait; the keeper and a finalizer may not.  Default: ``True``.
+        :param by_keeper: whether the caller is the keeper.  Default: ``False``.
+        """
+        if not acquire(self._end_lock, None if patient else 0, self._clock):
+            return  # whoever has the lock completes it
+        try:
+            if not self.finished:
+                if reading and patient and self._owns_socket:
+                    self._await_eof()
+                self.protocol.abort()
+                self.finished = True
+                if by_keeper:
+                    self._keeper.let_go(self)
+                else:
+                    self._keeper.forget(self, wait=patient)
+                self._transport.shutdown()
+        finally:
+            self._end_lock.release()
+        if self._owns_socket:
+            self._dispose(reading, patient)
+
+    def _await_eof(self) -> None:
+        """Let the server end TCP first, so that it is the one to keep the address in TIME_WAIT."""
+        deadline = self._clock() + _EOF_TIMEOUT
+        while self.protocol.close_received and not self.protocol.lost and (left := deadline - self._clock()) > 0:
+            if not self._transport.read(self._receive_bytes, left):
+                return
+
+    def _dispose(self, reading: bool, patient: bool) -> None:
+        """Close the descriptor once nobody uses it any more; whoever still does comes here after us."""
+        deadline = self._clock() + _DISPOSE_TIMEOUT if patient else 0
+        if reading or acquire(self.read_lock, deadline, self._clock):
+            if not self._disposed and acquire(self._outbound.lock, deadline, self._clock):
+                self._transport.close()
+                self._disposed = True
+                self._outbound.lock.release()
+            if not reading:
+                self.read_lock.release()
+
+    def abandon(self) -> None:
+        """End a connection that nobody can use any more, without waiting for anything: for finalizers."""
+        if self.finished or os.getpid() != self._pid:
+            return  # a forked child drops its copy; the connection is its parent's
+        self.protocol.go_away()
+        self._outbound.flush()
+        self._finish(reading=False, patient=False)
+
+    # For the keeper
+
+    @property
+    def sock(self) -> Any:
+        """The socket, for a selector."""
+        return self._transport.sock
+
+    def needs(self) -> tuple[bool, bool]:
+        """Return whether the keeper should read it and write it: nobody reads and there is room, something is left over."""
+        reading = not self.read_lock.locked() and (self._unread.has_room or not self.protocol.open)
+        return reading, self._outbound.unfinished
+
+    def flush(self) -> None:
+        """Write what is left over."""
+        self._outbound.flush()
+
+    def pump(self) -> bool:
+        """Read what is there, without waiting, unless somebody else reads; return whether there may be more."""
+        if not self.read_lock.acquire(blocking=False):
+            return False
+        try:
+            more = self._read_ahead()
+            if self.protocol.state is State.CLOSED and (self.protocol.lost or not self._owns_socket):
+                # A client leaves it to the server to end TCP, until its closing deadline.
+                self._finish(reading=True, patient=False, by_keeper=True)
+            return more
+        finally:
+            self.read_lock.release()
+
+    def next_deadline(self) -> float | None:
+        """Return when `on_deadline` has to be called, ``None`` for never."""
+        return self.protocol.next_deadline()
+
+    def on_deadline(self, now: float) -> None:
+        """Do what is due."""
+        if not self._unread.has_room:
+            self._spared += 1  # the peer cannot show that it lives while nobody receives what it sent: not its fault
+        self.protocol.on_deadline(now, self.protocol.heard + self._outbound.progress + self._spared)
+        if self.protocol.pending:
+            self._outbound.flush()
+        if self.protocol.lost:
+            self._finish(reading=False, patient=False, by_keeper=True)
+
+    # Reading ahead; the read lock is held
+
+    def _read_ahead(self) -> bool:
+        """Read and decode what is there without waiting, as far as there is room; return whether there may be more."""
+        protocol = self.protocol
+        more = True
+        for _ in range(_READS_AHEAD):
+            self._decode()
+            if protocol.pending:
+                self._outbound.flush()
+            if protocol.lost or (protocol.open and not self._unread.has_room):
+                more = False
+                break
+            data = self._transport.try_read(max(self._receive_bytes, min(protocol.expected, _MAX_READ)))
+            if data is None:
+                more = False
+                break
+            protocol.receive_data(data)
+        if not protocol.open:
+            protocol.start_close_timer(self._clock())
+        return more
+
+    def _decode(self) -> None:
+        """Keep the messages that have arrived, up to the bound; once closing, drop those that exceed it."""
+        protocol = self.protocol
+        while self._unread.has_room or not protocol.open:
+            event = protocol.next_event()
+            if event is None:
+                return
+            if isinstance(event, Pong):
+                protocol.pong_received(event, self._clock())
+            elif self._unread.has_room:
+                self._unread.put(event)

@@ -1,0 +1,149 @@
+"""`Outbound`: the sending half of a connection's input and output.
+
+Everything here happens under `lock`, the connection's write lock.  A frame is written whole before the lock is let go; what
+cannot be written without waiting, or was interrupted, stays in the outbox, and the next one to write begins with it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+from .backends import Backend, Lock
+from .protocol.connection import Frame, Protocol
+from .transport import Transport
+
+__all__ = ["Outbound", "acquire"]
+
+
+class Outbound:
+    """Writes frames, complete and in order, from any number of threads or greenlets.
+
+    :param transport: where to write.
+    :param protocol: the connection's state machine, of which this uses the outbound half.
+    :param backend: where the lock and the clock come from.
+    :param leftover: called, without the lock, when something is left in the outbox and somebody has to see to it.
+    """
+
+    __slots__ = ("_clock", "_leftover", "_outbox", "_protocol", "_transport", "lock", "progress")
+
+    def __init__(self, transport: Transport, protocol: Protocol, backend: Backend, leftover: Callable[[], None]) -> None:
+        self._transport = transport
+        self._protocol = protocol
+        self._clock = backend.clock
+        self._leftover = leftover
+        self._outbox: deque[memoryview] = deque()
+        self.lock: Lock = backend.lock()
+        #: Counts what was written of large frames: a sign of life for the keepalive.
+        self.progress = 0
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether something waits for the socket to become writable."""
+        return bool(self._outbox)
+
+    def send(self, frame: Callable[..., Frame], *arguments: object) -> bool:
+        """Write what ``frame(*arguments)`` returns, waiting as long as it takes; return whether the connection took it.
+
+        The frame is made under the lock, so that frames are written in the order in which they were made.
+        """
+        lock = self.lock
+        lock.acquire()
+        try:
+            sent = self._write(frame(*arguments), None)
+        except BaseException:
+            lock.release()
+            if self._outbox:
+                self._leftover()  # a frame was interrupted in the middle
+            raise
+        lock.release()
+        if self._protocol.pending:
+            self.flush()  # whoever wanted to write meanwhile has left it to us
+        return sent
+
+    def flush(self, deadline: float = 0) -> None:
+        """Write what the protocol wants to say, as far as the socket takes it until a time; the default has passed.
+
+        Whoever holds the lock looks at `pending` after letting go, so nothing is forgotten when the lock is not free.
+        """
+        protocol = self._protocol
+        while protocol.pending or self._outbox:
+            if not acquire(self.lock, deadline, self._clock):
+                return
+            try:
+                if not self._drain(deadline) or not self._write(protocol.data_to_send(), deadline):
+                    break
+            finally:
+                self.lock.release()
+        if self._outbox:
+            self._leftover()
+
+    def close(self, code: int, reason: str, deadline: float) -> None:
+        """Write a Close frame, behind whatever is being written, until a time."""
+        if not acquire(self.lock, deadline, self._clock):
+            return
+        try:
+            self._write(self._protocol.close(code, reason), deadline)
+        finally:
+            self.lock.release()
+
+    def _write(self, frame: Frame, deadline: float | None) -> bool:
+        """Write a frame behind what is in the outbox; return whether all is written."""
+        outbox = self._outbox
+        if not outbox and type(frame) is bytes:
+            # All that there is to nearly every message.
+            sent = self._try(frame) if frame else 0
+            if sent == len(frame) or sent < 0:
+                return sent >= 0
+            outbox.append(memoryview(frame)[sent:])
+        else:
+            parts = (frame,) if isinstance(frame, bytes) else frame
+            outbox.extend(memoryview(part) for part in parts if part)
+        return self._drain(deadline)
+
+    def _drain(self, deadline: float | None) -> bool:
+        """Write the outbox; return whether all is written."""
+        outbox = self._outbox
+        while outbox:
+            part = outbox[0]
+            sent = self._try(part)
+            if sent < 0:
+                return False
+            if sent:
+                self.progress += 1
+                if sent == len(part):
+                    outbox.popleft()
+                else:
+                    outbox[0] = part[sent:]
+                continue
+            left = None if deadline is None else deadline - self._clock()
+            if left is not None and left <= 0:
+                return False
+            self._transport.wait_writable(left)
+        return True
+
+    def _try(self, data: bytes | memoryview) -> int:
+        """Write what the socket takes at once; return how much that was, -1 when writing has failed for good."""
+        sent = -1
+        try:
+            sent = self._transport.try_write(data)
+        except OSError:
+            pass
+        finally:
+            if sent < 0:
+                # Failed; or interrupted by a signal handler's exception, and then nobody knows how much was written.
+                # Nothing more can be sent, but what has arrived can still be received.
+                self._outbox.clear()
+                self._protocol.end_of_sending(self._clock())
+        return sent
+
+
+def acquire(lock: Lock, deadline: float | None, clock: Callable[[], float]) -> bool:
+    """Acquire a lock until a time, ``None`` for as long as it takes; try it once when the time has passed."""
+    if deadline is None:
+        lock.acquire()
+        return True
+    if lock.acquire(blocking=False):
+        return True
+    left = deadline - clock() if deadline else 0
+    return left > 0 and bool(lock.acquire(timeout=left))

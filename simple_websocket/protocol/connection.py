@@ -1,0 +1,348 @@
+"""`Protocol`: a WebSocket connection after its opening handshake, without I/O (RFC 6455 sections 5 to 7).
+
+The two halves may be used at the same time by two threads; each attribute has one writer:
+
+=============  ==================================================================  =====================================
+half           methods                                                             attributes it writes
+=============  ==================================================================  =====================================
+inbound        receive_data, receive_eof, next_event, pong_received                _decoder, _assembler, close_received,
+(read lock)                                                                        heard, latency
+outbound       send_text, send_bytes, ping, close, data_to_send, end_of_sending    _deflater, close_sent, _ping_sent
+(write lock)
+neither        on_deadline (the keeper); begin_close, start_close_timer, abort,    _keepalive; _close_by, open, failure and
+               go_away (anybody); what is left is to look at                       lost only ever change in one way
+=============  ==================================================================  =====================================
+
+What the inbound half has to answer (pongs, the reply to a Close frame) waits in a queue that both may touch, because
+appending to a deque and taking from it are atomic; `pending` says that `data_to_send` has something to give.
+
+States: OPEN until either side closes; CLOSING until both Close frames have passed; then CLOSED.  A connection that was
+failed (section 7.1.7) or lost is CLOSED at the end of the stream or when `abort` is called.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from enum import Enum
+from typing import NamedTuple
+
+from ..errors import CloseReason, ConnectionClosed, ProtocolViolation
+from .clock import Keepalive
+from .deflate import DeflateExtension
+from .frames import BINARY, CLOSE, MAX_CONTROL_PAYLOAD, PING, PONG, RSV1, TEXT, FrameDecoder, encode
+from .messages import MessageAssembler
+
+__all__ = ["Frame", "Pong", "Protocol", "State"]
+
+#: What to write: bytes, or header and payload apart.
+Frame = bytes | tuple[bytes, bytes]
+
+# Pings that were not answered yet are answered latest first when there are more than this many; a peer that pings faster
+# than it reads cannot make us remember more (section 5.5.3 allows to answer the latest only).
+_MAX_CONTROL_QUEUE = 64
+
+# Codes that stand for the absence of one (section 7.4.1).
+_NOT_SENT = (CloseReason.ABNORMAL_CLOSURE, CloseReason.TLS_HANDSHAKE_FAILED)
+_DEFINED = frozenset(int(code) for code in CloseReason)
+
+
+class State(Enum):
+    """Where a connection is between its opening handshake and its end."""
+
+    OPEN = "open"
+    CLOSING = "closing"
+    CLOSED = "closed"
+
+
+class Pong(NamedTuple):
+    """A pong arrived."""
+
+    payload: bytes
+
+
+class Protocol:
+    """The state machine of one connection.
+
+    :param client: whether this side is the client, which masks what it sends.
+    :param deflate: permessage-deflate as negotiated, or ``None``.
+    :param max_message_size: the most bytes of a message to receive, ``None`` for no limit.
+    :param close_timeout: seconds that the closing handshake may take.
+    :param keepalive: sends pings and notices a dead peer, or ``None``.
+    """
+
+    __slots__ = (
+        "_answers", "_assembler", "_client", "_close_by", "_close_timeout", "_decoder", "_deflater", "_keepalive", "_ping_sent",
+        "close_received", "close_sent", "failure", "heard", "latency", "lost", "open", "pending",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        client: bool,
+        deflate: DeflateExtension | None,
+        max_message_size: int | None,
+        close_timeout: float,
+        keepalive: Keepalive | None,
+    ) -> None:
+        self._client = client
+        self._deflater = None if deflate is None else deflate.deflater()
+        self._assembler = MessageAssembler(max_message_size, None if deflate is None else deflate.inflater())
+        self._decoder = FrameDecoder(not client, deflate is not None, self._assembler.announce)
+        self._close_timeout = close_timeout
+        self._keepalive = keepalive
+        self._close_by: float | None = None
+        self._answers: deque[tuple[int, bytes]] = deque(maxlen=_MAX_CONTROL_QUEUE)
+        self._ping_sent: tuple[bytes, float] | None = None
+        #: Whether messages may still be sent and received.
+        self.open = True
+        #: Whether `data_to_send` has something to give.
+        self.pending = False
+        #: Code and reason of the peer's Close frame.
+        self.close_received: tuple[int, str] | None = None
+        #: Whether our Close frame was handed out.
+        self.close_sent = False
+        #: Close code and reason with which this side failed the connection.
+        self.failure: tuple[int, str] | None = None
+        #: Whether nothing can arrive any more.
+        self.lost = False
+        #: How many times something arrived: the signs of life that the keepalive counts.
+        self.heard = 0
+        #: Seconds between the latest answered ping and its pong.
+        self.latency: float | None = None
+
+    # Inbound half
+
+    def receive_data(self, data: bytes) -> None:
+        """Take bytes that the peer sent; empty means the end of the stream."""
+        if not data:
+            self.receive_eof()
+            return
+        self.heard += 1
+        if self.close_received is None and self.failure is None:
+            self._decoder.feed(data)
+
+    def receive_eof(self) -> None:
+        """Take the end of the stream."""
+        self.abort()
+
+    def next_event(self) -> str | bytes | Pong | None:
+        """Return the next message or pong, ``None`` when there is none before more data arrives.
+
+        Pings, Close frames and violations are dealt with here: see `pending` and `state` afterwards.
+        """
+        if self.close_received is not None or self.failure is not None:
+            return None
+        try:
+            while True:
+                piece = self._decoder.next_piece()
+                if piece is None:
+                    return None
+                opcode = piece[0]
+                if opcode < CLOSE:
+                    message = self._assembler.add(*piece)
+                    if message is not None:
+                        return message
+                elif opcode == PONG:
+                    return Pong(piece[3])
+                elif opcode == PING:
+                    self._answers.append((PONG, piece[3]))
+                    self.pending = True
+                else:
+                    self.close_received = _parse_close(piece[3])
+                    self._decoder.discard()
+                    self.open = False
+                    self.pending = True
+                    return None
+        except ProtocolViolation as violation:
+            self._fail(violation.code, violation.message)
+            self._decoder.discard()
+            return None
+
+    def pong_received(self, pong: Pong, now: float) -> None:
+        """Take the time at which a pong arrived."""
+        sent = self._ping_sent
+        if sent is not None and sent[0] == pong.payload:
+            self.latency = now - sent[1]
+
+    @property
+    def expected(self) -> int:
+        """Payload bytes of the current frame that have not arrived yet: how much is worth reading at once."""
+        return self._decoder.expected
+
+    # Outbound half
+
+    def send_text(self, text: str) -> Frame:
+        """Return the bytes of a text message.
+
+        :raises ConnectionClosed: the connection is closing or closed.
+        :raises UnicodeEncodeError: the text has lone surrogates, which UTF-8 cannot express.
+        """
+        return self._send(TEXT, text.encode())
+
+    def send_bytes(self, data: bytes) -> Frame:
+        """Return the bytes of a binary message.
+
+        :raises ConnectionClosed: the connection is closing or closed.
+        """
+        return self._send(BINARY, data)
+
+    def _send(self, opcode: int, payload: bytes) -> Frame:
+        if not self.open:
+            raise self.closed_error()
+        deflater = self._deflater
+        if deflater is not None and len(payload) >= deflater.threshold:
+            return encode(opcode, deflater.deflate(payload), self._client, RSV1)
+        return encode(opcode, payload, self._client)
+
+    def ping(self, payload: bytes, now: float) -> Frame:
+        """Return the bytes of a Ping frame (section 5.5.2).
+
+        :raises ConnectionClosed: the connection is closing or closed.
+        :raises ValueError: the payload has more than 125 bytes.
+        """
+        if len(payload) > MAX_CONTROL_PAYLOAD:
+            raise ValueError(f"a ping carries at most {MAX_CONTROL_PAYLOAD} bytes, not {len(payload)}")
+        if not self.open:
+            raise self.closed_error()
+        self._ping_sent = (payload, now)
+        return encode(PING, payload, self._client)
+
+    def close(self, code: int, reason: str) -> Frame:
+        """Return the bytes of a Close frame (section 5.5.1), empty when one was sent before."""
+        if self.close_sent or self.lost:
+            return b""
+        self.close_sent = True
+        return encode(CLOSE, _close_payload(code, reason), self._client)
+
+    def end_of_sending(self, now: float) -> None:
+        """Take it that nothing can be written any more; what has arrived can still be read."""
+        self.open = False
+        self.close_sent = True
+        self.start_close_timer(now)
+
+    def data_to_send(self) -> bytes:
+        """Return what the inbound half and the keepalive have to say: pongs, pings, the reply to a Close frame."""
+        self.pending = False  # before looking, so that what is added meanwhile is not forgotten
+        frames = []
+        while self._answers:
+            opcode, payload = self._answers.popleft()
+            if not self.close_sent:
+                frames.append(_joined(encode(opcode, payload, self._client)))
+        due = self.failure or self.close_received
+        if due is not None and not self.close_sent and not self.lost:
+            self.close_sent = True
+            frames.append(_joined(encode(CLOSE, _close_payload(due[0], due[1] if self.failure else ""), self._client)))
+        return frames[0] if len(frames) == 1 else b"".join(frames)
+
+    # Clock
+
+    def next_deadline(self) -> float | None:
+        """Return when `on_deadline` has to be called, ``None`` for never."""
+        if self._close_by is not None:
+            return self._close_by
+        return None if self._keepalive is None else self._keepalive.deadline
+
+    def on_deadline(self, now: float, signs: int) -> None:
+        """Do what is due: queue a ping, fail a connection whose peer is dead, give a closing handshake up.
+
+        :param now: time of the clock that the deadlines are on, in seconds.
+        :param signs: count of signs of life so far.
+        """
+        if self._close_by is not None:
+            if now >= self._close_by:
+                self.abort()
+        elif self._keepalive is not None:
+            ping, dead = self._keepalive.on_deadline(now, signs)
+            if ping and self.open:
+                payload = signs.to_bytes(8, "big")
+                self._ping_sent = (payload, now)
+                self._answers.append((PING, payload))
+                self.pending = True
+            if dead:
+                self._fail(CloseReason.POLICY_VIOLATION, "no sign of life after a ping")
+                self._close_by = now  # the peer is not asked to confirm
+
+    def start_close_timer(self, now: float) -> float:
+        """Return when the closing handshake has to be over; it starts now, if it did not before."""
+        if self._close_by is None:
+            self._close_by = now + self._close_timeout
+        return self._close_by
+
+    def begin_close(self, code: int, now: float) -> float:
+        """Refuse new messages, because a Close frame with this code will be sent; return when closing has to be over.
+
+        :raises ValueError: the code may not be sent (section 7.4).
+        """
+        _close_payload(code, "")
+        self.open = False
+        return self.start_close_timer(now)
+
+    def go_away(self) -> None:
+        """Queue a Close frame that says that nobody is here any more."""
+        self._fail(CloseReason.GOING_AWAY, "")
+
+    def abort(self) -> None:
+        """Give the connection up: nothing can arrive or be sent any more."""
+        self.open = False
+        self.lost = True
+
+    # To look at
+
+    @property
+    def state(self) -> State:
+        """Where the connection is."""
+        if self.open:
+            return State.OPEN
+        if self.lost or (self.close_sent and self.close_received is not None):
+            return State.CLOSED
+        return State.CLOSING
+
+    @property
+    def close_status(self) -> tuple[int, str | None] | None:
+        """Close code and reason (sections 7.1.5 and 7.1.6), 1006 when there was no Close frame; ``None`` before the end."""
+        status = self.close_received or self.failure
+        return (CloseReason.ABNORMAL_CLOSURE, None) if status is None and self.lost else status
+
+    def closed_error(self) -> ConnectionClosed:
+        """Return the exception that says how the connection ended, or is about to."""
+        return ConnectionClosed(*(self.close_status or (CloseReason.ABNORMAL_CLOSURE, None)))
+
+    def _fail(self, code: int, message: str) -> None:
+        """_Fail the WebSocket Connection_ (section 7.1.7): say so in a Close frame and accept nothing more."""
+        self.failure = (code, message)
+        self.open = False
+        self.pending = True
+
+
+def _joined(frame: Frame) -> bytes:
+    return frame if isinstance(frame, bytes) else b"".join(frame)
+
+
+def _parse_close(payload: bytes) -> tuple[int, str]:
+    if not payload:
+        return CloseReason.NO_STATUS_RCVD, ""
+    code = int.from_bytes(payload[:2], "big")
+    if len(payload) == 1 or not _may_be_sent(code):
+        raise ProtocolViolation(CloseReason.PROTOCOL_ERROR, "Close frame with an invalid code")
+    try:
+        return code, payload[2:].decode()
+    except UnicodeDecodeError as error:
+        raise ProtocolViolation(CloseReason.INVALID_FRAME_PAYLOAD_DATA, f"close reason is not UTF-8: {error}") from None
+
+
+def _may_be_sent(code: int) -> bool:
+    """Whether a Close frame may carry this code (sections 7.4.1 and 7.4.2)."""
+    if 3000 <= code <= 4999:
+        return True
+    return code in _DEFINED and code not in _NOT_SENT and code != CloseReason.NO_STATUS_RCVD
+
+
+def _close_payload(code: int, reason: str) -> bytes:
+    if code == CloseReason.NO_STATUS_RCVD:
+        return b""
+    if code in _NOT_SENT:
+        code = CloseReason.NORMAL_CLOSURE  # a user may pass on what another connection ended with
+    if not _may_be_sent(code):
+        raise ValueError(f"close code {code} may not be sent; use 1000, 1001, 1003, 1007-1013 or 3000-4999 (RFC 6455 section 7.4)")
+    # At most 123 bytes fit behind the code; a cut character is dropped whole.
+    text = reason.encode()[: MAX_CONTROL_PAYLOAD - 2].decode("utf-8", "ignore")
+    return code.to_bytes(2, "big") + text.encode()

@@ -1,0 +1,227 @@
+"""The frame codec: the only file that knows the wire format of RFC 6455 section 5.
+
+`FrameDecoder` belongs to the inbound half of a connection (read lock), `encode` is a pure function.
+
+A *piece* is a run of payload of one frame, as far as it has arrived: data frames are handed on piece by piece, so that
+wrong UTF-8 and too much inflated data are found before the frame is complete; control frames come in one piece.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+
+from ..errors import CloseReason, ProtocolViolation
+from .masking import apply_mask, new_key
+
+__all__ = ["BINARY", "CLOSE", "CONTINUATION", "MAX_CONTROL_PAYLOAD", "PING", "PONG", "RSV1", "TEXT", "FrameDecoder", "Piece", "encode"]
+
+CONTINUATION, TEXT, BINARY = 0x0, 0x1, 0x2
+CLOSE, PING, PONG = 0x8, 0x9, 0xA
+RSV1 = 0x40
+MAX_CONTROL_PAYLOAD = 125
+
+_FIN = 0x80
+_MASK = 0x80
+_OPCODES = frozenset({CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG})
+
+#: (opcode, rsv1, fin, payload, whether the frame ends here)
+Piece = tuple[int, bool, bool, bytes, bool]
+
+# Payloads above this size are written beside their header instead of being copied behind it.
+_COPY_LIMIT = 64 * 1024
+
+
+def encode(opcode: int, payload: bytes, masked: bool, rsv1: int = 0) -> bytes | tuple[bytes, bytes]:
+    """Return one final frame: its bytes, or header and payload apart when joining them would copy much.
+
+    :param opcode: one of the constants of this module.
+    :param payload: payload data, unmasked.
+    :param masked: whether to mask it, as a client must.
+    :param rsv1: `RSV1` when the payload is compressed.  Default: 0.
+    """
+    size = len(payload)
+    first = _FIN | rsv1 | opcode
+    mask_bit = _MASK if masked else 0
+    if size < 126:
+        header = bytes((first, mask_bit | size))
+    elif size < 65536:
+        header = struct.pack("!BBH", first, mask_bit | 126, size)
+    else:
+        header = struct.pack("!BBQ", first, mask_bit | 127, size)
+    if masked:
+        key = new_key()
+        header += key
+        payload = apply_mask(payload, key)
+    return header + payload if size <= _COPY_LIMIT else (header, payload)
+
+
+class FrameDecoder:
+    """Turns received bytes into pieces of frames, and refuses what RFC 6455 section 5 forbids.
+
+    :param masked: whether the peer must mask, which a client must and a server must not (section 5.1).
+    :param compressed: whether RSV1 has a meaning, because permessage-deflate was negotiated.
+    :param announce: called as ``announce(opcode, rsv1, payload_length)`` when the header of a larger data frame has been
+        read, before any of its payload is; may raise `ProtocolViolation`.
+    """
+
+    __slots__ = ("_announce", "_data", "_fin", "_key", "_kinds", "_left", "_mask_bit", "_opcode", "_pos", "_rsv1", "_rsv_allowed")
+
+    def __init__(self, masked: bool, compressed: bool, announce: Callable[[int, bool, int], None]) -> None:
+        self._mask_bit = _MASK if masked else 0
+        self._rsv_allowed = RSV1 if compressed else 0
+        self._kinds = _KINDS_COMPRESSED if compressed else _KINDS_PLAIN
+        self._announce = announce
+        self._data = b""
+        self._pos = 0
+        # The data frame whose payload is arriving; _left is 0 between frames.
+        self._left = 0
+        self._opcode = 0
+        self._rsv1 = False
+        self._fin = False
+        self._key = b""
+
+    @property
+    def expected(self) -> int:
+        """Payload bytes of the current data frame that have not arrived yet."""
+        return self._left - (len(self._data) - self._pos) if self._left else 0
+
+    @property
+    def buffered(self) -> bool:
+        """Whether bytes are waiting to be decoded."""
+        return self._pos < len(self._data)
+
+    def feed(self, data: bytes) -> None:
+        """Take received bytes."""
+        if self._pos == len(self._data):
+            self._data = data
+        else:
+            # At most an incomplete header or control frame is left over, so this copies little.
+            self._data = self._data[self._pos :] + data
+        self._pos = 0
+
+    def discard(self) -> None:
+        """Forget everything that was not decoded."""
+        self._data = b""
+        self._pos = self._left = 0
+
+    def next_piece(self) -> Piece | None:
+        """Return the next piece, or ``None`` when more bytes are needed.
+
+        :raises ProtocolViolation: the peer broke RFC 6455 section 5.
+        """
+        if self._left:
+            return self._next_of_payload()
+        data = self._data
+        pos = self._pos
+        if len(data) - pos < 2:
+            return None
+        # A complete frame with a short payload is nearly every frame there is.
+        size = data[pos + 1] - self._mask_bit
+        if 0 <= size < 126:
+            kind = self._kinds.get(data[pos])
+            if kind is not None:
+                if self._mask_bit:
+                    start = pos + 6
+                    end = start + size
+                    if end <= len(data):
+                        self._pos = end
+                        return (*kind, apply_mask(data[start:end], data[pos + 2 : start]), True)
+                else:
+                    start = pos + 2
+                    end = start + size
+                    if end <= len(data):
+                        self._pos = end
+                        return (*kind, data[start:end], True)
+        return self._next_of_header()
+
+    def _next_of_header(self) -> Piece | None:
+        data, pos = self._data, self._pos
+        first, second = data[pos], data[pos + 1]
+        opcode = first & 0x0F
+        fin = first & _FIN != 0
+        size = second & 0x7F
+        control = opcode & 0x08
+        if opcode not in _OPCODES:
+            raise _violation(f"invalid opcode {opcode:#x}")
+        if control and not fin:
+            raise _violation("fragmented control frame")
+        if control and size > MAX_CONTROL_PAYLOAD:
+            raise _violation("control frame with more than 125 bytes of payload")
+        start = pos + 2
+        if size == 126:
+            if len(data) < start + 2:
+                return None
+            size = data[start] << 8 | data[start + 1]
+            start += 2
+            if size < 126:
+                raise _violation("payload length not encoded in the fewest bytes")
+        elif size == 127:
+            if len(data) < start + 8:
+                return None
+            size = int.from_bytes(data[start : start + 8], "big")
+            start += 8
+            if size < 65536:
+                raise _violation("payload length not encoded in the fewest bytes")
+            if size >> 63:
+                raise _violation("payload length with the most significant bit set")
+        allowed = 0 if control or opcode == CONTINUATION else self._rsv_allowed
+        if first & 0x70 & ~allowed:
+            raise _violation("reserved bit set")
+        if second & _MASK != self._mask_bit:
+            raise _violation("frame not masked" if self._mask_bit else "frame masked by a server")
+        key = b""
+        if self._mask_bit:
+            if len(data) < start + 4:
+                return None
+            key = data[start : start + 4]
+            start += 4
+        rsv1 = first & RSV1 != 0
+        if control:
+            end = start + size
+            if len(data) < end:
+                return None
+            self._pos = end
+            payload = data[start:end]
+            return (opcode, rsv1, fin, apply_mask(payload, key) if key else payload, True)
+        self._announce(opcode, rsv1, size)
+        self._pos = start
+        if not size:
+            return (opcode, rsv1, fin, b"", True)
+        self._left, self._opcode, self._rsv1, self._fin, self._key = size, opcode, rsv1, fin, key
+        return self._next_of_payload()
+
+    def _next_of_payload(self) -> Piece | None:
+        data, pos = self._data, self._pos
+        payload = data[pos : pos + self._left] if pos or self._left < len(data) else data
+        size = len(payload)
+        if not size:
+            return None
+        self._pos = pos + size
+        self._left -= size
+        key = self._key
+        if key:
+            payload = apply_mask(payload, key)
+            turn = size & 3
+            if turn:
+                self._key = key[turn:] + key[:turn]
+        return (self._opcode, self._rsv1, self._fin, payload, not self._left)
+
+
+def _kinds(rsv: tuple[int, ...]) -> dict[int, tuple[int, bool, bool]]:
+    """First bytes that are valid as they stand, and what they mean: (opcode, rsv1, fin)."""
+    kinds = {_FIN | opcode: (opcode, False, True) for opcode in _OPCODES}
+    kinds |= {opcode: (opcode, False, False) for opcode in (CONTINUATION, TEXT, BINARY)}
+    for bit in rsv:
+        for opcode in (TEXT, BINARY):
+            kinds[_FIN | bit | opcode] = (opcode, True, True)
+            kinds[bit | opcode] = (opcode, True, False)
+    return kinds
+
+
+_KINDS_PLAIN = _kinds(())
+_KINDS_COMPRESSED = _kinds((RSV1,))
+
+
+def _violation(message: str) -> ProtocolViolation:
+    return ProtocolViolation(CloseReason.PROTOCOL_ERROR, message)

@@ -1,0 +1,123 @@
+"""Message assembly: pieces of frames become whole messages (RFC 6455 sections 5.4, 5.6 and 8.1).
+
+`MessageAssembler` belongs to the inbound half of a connection (read lock).  Limits are checked as early as they can be:
+on the length that a frame header announces, on what has arrived, and on what inflation produced.
+"""
+
+from __future__ import annotations
+
+import codecs
+from typing import Any
+
+from ..errors import CloseReason, ProtocolViolation
+from .deflate import Inflater
+from .frames import CONTINUATION, TEXT
+
+__all__ = ["MessageAssembler"]
+
+_utf8_decoder = codecs.getincrementaldecoder("utf-8")
+
+# A compressed message that holds at most `limit` bytes is never larger on the wire than this: stored blocks add five bytes
+# for each 16 KiB or so, and each fragment may end in an empty block.
+_DEFLATE_OVERHEAD = 1024
+
+
+class MessageAssembler:
+    """Collects the pieces of one message after the other.
+
+    :param limit: the most bytes a message may have (inflated, before UTF-8 is decoded), ``None`` for no limit.
+    :param inflater: of the negotiated permessage-deflate, or ``None``.
+    """
+
+    __slots__ = ("_compressed", "_inflater", "_limit", "_mid_frame", "_opcode", "_pieces", "_size", "_utf8", "_wire_size")
+
+    def __init__(self, limit: int | None, inflater: Inflater | None) -> None:
+        self._limit = limit
+        self._inflater = inflater
+        self._reset()
+
+    def _reset(self) -> None:
+        self._opcode = CONTINUATION  # of the message in progress; CONTINUATION when there is none
+        self._compressed = False
+        self._mid_frame = False
+        self._utf8: codecs.IncrementalDecoder | None = None
+        self._pieces: list[Any] = []  # str or bytes, as the opcode says
+        self._size = 0
+        self._wire_size = 0
+
+    def announce(self, opcode: int, rsv1: bool, size: int) -> None:
+        """Check the payload length that a data frame's header announces, before anything of it is kept.
+
+        :raises ProtocolViolation: 1009, the message is too big.
+        """
+        if self._limit is None:
+            return
+        room = self._limit - self._wire_size
+        if rsv1 or self._compressed:
+            room += _DEFLATE_OVERHEAD + self._limit // 1024
+        if size > room:
+            raise self._too_big()
+
+    def add(self, opcode: int, rsv1: bool, fin: bool, payload: bytes, frame_ends: bool) -> str | bytes | None:
+        """Add a piece; return the message that it completes, else ``None``.
+
+        :raises ProtocolViolation: 1002 wrong fragments, 1007 wrong UTF-8 or compressed data, 1009 too big.
+        """
+        if not self._opcode and fin and frame_ends and not rsv1 and opcode:
+            # An unfragmented message in one piece.
+            if self._limit is not None and len(payload) > self._limit:
+                raise self._too_big()
+            if opcode != TEXT:
+                return payload
+            try:
+                return payload.decode()
+            except UnicodeDecodeError as error:
+                raise _bad_data(str(error)) from None
+        return self._add_piece(opcode, rsv1, fin, payload, frame_ends)
+
+    def _add_piece(self, opcode: int, rsv1: bool, fin: bool, payload: bytes, frame_ends: bool) -> str | bytes | None:
+        if not self._mid_frame:
+            self._begin_frame(opcode, rsv1)
+        self._mid_frame = not frame_ends
+        last = fin and frame_ends
+        self._wire_size += len(payload)
+        if self._compressed:
+            assert self._inflater is not None  # the decoder lets RSV1 through only then
+            room = None if self._limit is None else self._limit - self._size
+            payload = self._inflater.inflate(payload, last, room)
+        self._size += len(payload)
+        if self._limit is not None and self._size > self._limit:
+            raise self._too_big()
+        if self._utf8 is None:
+            self._pieces.append(payload)
+        else:
+            try:
+                self._pieces.append(self._utf8.decode(payload, last))
+            except UnicodeDecodeError as error:
+                raise _bad_data(str(error)) from None
+        if not last:
+            return None
+        pieces = self._pieces
+        empty: str | bytes = b"" if self._utf8 is None else ""
+        self._reset()
+        message: str | bytes = pieces[0] if len(pieces) == 1 else empty.join(pieces)
+        return message
+
+    def _begin_frame(self, opcode: int, rsv1: bool) -> None:
+        if opcode == CONTINUATION:
+            if not self._opcode:
+                raise ProtocolViolation(CloseReason.PROTOCOL_ERROR, "continuation frame outside a message")
+        elif self._opcode:
+            raise ProtocolViolation(CloseReason.PROTOCOL_ERROR, "new message inside a fragmented message")
+        else:
+            self._opcode = opcode
+            self._compressed = rsv1
+            if opcode == TEXT:
+                self._utf8 = _utf8_decoder()
+
+    def _too_big(self) -> ProtocolViolation:
+        return ProtocolViolation(CloseReason.MESSAGE_TOO_BIG, f"message of more than {self._limit} bytes")
+
+
+def _bad_data(message: str) -> ProtocolViolation:
+    return ProtocolViolation(CloseReason.INVALID_FRAME_PAYLOAD_DATA, message)

@@ -1,0 +1,237 @@
+"""Transports: a connected socket as the sync shell needs it, plain or TLS, on every backend.
+
+`read` is for whoever holds the connection's read lock, `try_write` and `wait_writable` for whoever holds its write lock;
+`shutdown` is for anybody.  Nothing here holds a lock while it waits.
+
+An end of the stream and a lost connection are the same here: ``b""`` to a reader, ``OSError`` to a writer.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+import ssl
+from typing import Any
+
+from .backends import Backend
+
+__all__ = ["Transport", "open_transport"]
+
+# TLS may want to write in order to read, or the other way round (renegotiation, key updates).  Then the other user of the
+# connection may be parked on that direction already, and a socket has one waiter for each: look again after this long.
+_CROSSED_WAIT = 0.005
+
+# One TLS record; a larger buffer would be copied for nothing.
+_TLS_WRITE = 64 * 1024
+
+
+class Transport:
+    """A non-blocking plain socket, waited for with the backend's waiter."""
+
+    __slots__ = ("_clock", "_drained", "_sleep", "_waiter", "sock")
+
+    #: Whether bytes can be readable of which the socket's descriptor says nothing.
+    hides_bytes = False
+
+    def __init__(self, sock: Any, backend: Backend) -> None:
+        self.sock = sock
+        self._clock = backend.clock
+        self._sleep = backend.sleep
+        sock.setblocking(False)
+        self._waiter = backend.waiter(sock)
+        # A read that was not filled has probably emptied the socket: then waiting first saves a failing system call,
+        # and gives other greenlets their turn.
+        self._drained = True
+
+    def read(self, size: int, timeout: float | None) -> bytes | None:
+        """Return received bytes, ``b""`` at the end, or ``None`` when nothing came in `timeout` seconds.
+
+        :param size: the most bytes to return.
+        :param timeout: seconds to wait, ``None`` for as long as it takes.
+        """
+        if timeout is not None or not self._drained:
+            data = self.try_read(size)
+            if data is not None:
+                return data
+        deadline = None if timeout is None else self._clock() + timeout
+        while True:
+            left = None if deadline is None else deadline - self._clock()
+            if (left is not None and left <= 0) or not self._wait_readable(left):
+                return None
+            data = self.try_read(size)
+            if data is not None:
+                return data
+
+    def try_read(self, size: int) -> bytes | None:
+        """Return received bytes, ``b""`` at the end, ``None`` when there are none at the moment."""
+        try:
+            data: bytes = self.sock.recv(size)
+        except (BlockingIOError, InterruptedError):
+            self._drained = True
+            return None
+        except OSError:
+            return b""
+        self._drained = len(data) < size
+        return data
+
+    def _wait_readable(self, timeout: float | None) -> bool:
+        return self._waiter.readable(timeout)
+
+    def try_write(self, data: bytes | memoryview) -> int:
+        """Write what the socket takes at once; return how many bytes that were.
+
+        :raises OSError: the connection is lost.
+        """
+        try:
+            sent: int = self.sock.send(data)
+            return sent
+        except (BlockingIOError, InterruptedError):
+            return 0
+
+    def wait_writable(self, timeout: float | None) -> bool:
+        """Wait until `try_write` may succeed; return whether that was within `timeout` seconds."""
+        return self._waiter.writable(timeout)
+
+    def write_all(self, data: bytes, deadline: float) -> None:
+        """Write all of it, before anybody else uses the connection.
+
+        :raises OSError: the connection is lost, or the deadline has passed (`TimeoutError`).
+        """
+        rest = memoryview(data)
+        while rest:
+            sent = self.try_write(rest)
+            rest = rest[sent:]
+            if not sent and not self.wait_writable(max(0.0, deadline - self._clock())):
+                raise TimeoutError(errno.ETIMEDOUT, "the peer takes no data")
+
+    def shutdown(self) -> None:
+        """End the connection in both directions: wakes whoever waits for it, and leaves the descriptor open."""
+        try:
+            self.sock.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass  # not connected any more
+
+    def close(self) -> None:
+        """Close the descriptor; nobody may be waiting."""
+        self._waiter.close()
+        self.sock.close()
+
+
+class ThreadTransport(Transport):
+    """A blocking plain socket: one system call parks the thread and reads, and close wakes it."""
+
+    __slots__ = ()
+
+    def __init__(self, sock: Any, backend: Backend) -> None:
+        super().__init__(sock, backend)
+        sock.setblocking(True)
+
+    def read(self, size: int, timeout: float | None) -> bytes | None:
+        if timeout is None:
+            try:
+                data: bytes = self.sock.recv(size)
+                return data
+            except OSError:
+                return b""
+        return super().read(size, timeout)
+
+    def try_read(self, size: int) -> bytes | None:
+        try:
+            data: bytes = self.sock.recv(size, socket.MSG_DONTWAIT)
+            return data
+        except (BlockingIOError, InterruptedError):
+            return None
+        except OSError:
+            return b""
+
+    def try_write(self, data: bytes | memoryview) -> int:
+        try:
+            sent: int = self.sock.send(data, socket.MSG_DONTWAIT)
+            return sent
+        except (BlockingIOError, InterruptedError):
+            return 0
+
+
+class TlsTransport(Transport):
+    """A non-blocking TLS socket.
+
+    OpenSSL's objects are not made for two threads at once, so each call is made under one lock, which is never held while
+    waiting.  OpenSSL reads whole records: what it holds already is asked for before anything is waited for.
+    """
+
+    __slots__ = ("_crossed_read", "_crossed_write", "_lock")
+
+    hides_bytes = True
+
+    def __init__(self, sock: Any, backend: Backend) -> None:
+        super().__init__(sock, backend)
+        self._lock = backend.lock()
+        self._crossed_read = False
+        self._crossed_write = False
+        self._drained = False
+
+    def try_read(self, size: int) -> bytes | None:
+        self._lock.acquire()
+        try:
+            self._crossed_read = False
+            data: bytes = self.sock.recv(size)
+            return data
+        except ssl.SSLWantReadError:
+            return None
+        except ssl.SSLWantWriteError:
+            self._crossed_read = True
+            return None
+        except (OSError, ValueError):  # ValueError: the TLS layer is gone
+            return b""
+        finally:
+            self._lock.release()
+
+    def _wait_readable(self, timeout: float | None) -> bool:
+        if not self._crossed_read:
+            return self._waiter.readable(timeout)
+        self._sleep(_CROSSED_WAIT if timeout is None else min(_CROSSED_WAIT, timeout))
+        return True
+
+    def try_write(self, data: bytes | memoryview) -> int:
+        self._lock.acquire()
+        try:
+            self._crossed_write = False
+            sent: int = self.sock.send(data[:_TLS_WRITE])
+            return sent
+        except ssl.SSLWantWriteError:
+            return 0
+        except ssl.SSLWantReadError:
+            self._crossed_write = True
+            return 0
+        except ValueError as error:
+            raise BrokenPipeError(str(error)) from None
+        finally:
+            self._lock.release()
+
+    def wait_writable(self, timeout: float | None) -> bool:
+        if not self._crossed_write:
+            return self._waiter.writable(timeout)
+        self._sleep(_CROSSED_WAIT if timeout is None else min(_CROSSED_WAIT, timeout))
+        return True
+
+    def shutdown(self) -> None:
+        self._lock.acquire()
+        try:
+            # close_notify, for which the socket classes only have unwrap: it waits for the peer's, and eventlet's hands out
+            # a second owner of the descriptor.
+            tls = getattr(self.sock, "_sslobj", None)
+            if tls is not None:
+                try:
+                    tls.shutdown()
+                except (OSError, ValueError):
+                    pass  # the peer's close_notify is not there yet, or never will be
+            super().shutdown()
+        finally:
+            self._lock.release()
+
+
+def open_transport(sock: Any, backend: Backend) -> Transport:
+    """Return the transport for a connected socket; a TLS socket has completed its handshake."""
+    if isinstance(sock, ssl.SSLSocket) or hasattr(sock, "_sslobj"):
+        return TlsTransport(sock, backend)
+    return (ThreadTransport if backend.parks_in_recv else Transport)(sock, backend)
