@@ -89,12 +89,16 @@ class Keeper:
 
         :param wait: whether to wait for that; only a finalizer may not.  Default: ``True``.
         """
-        if not link.watched:
+        if not link.watched or self._orphaned:
             return  # it will not be adopted any more, and is dropped at the next look
-        done = self._backend.event_class() if wait else None
-        self._tell(self.let_go, link, done)
-        if done is not None:
+        if wait:
+            done = self._backend.event_class()
+            self._tell(self.let_go, link, done)
             done.wait(_FORGET_TIMEOUT)
+        else:
+            # A finalizer may interrupt whoever holds the lock.  The keeper is running, as it watches this connection.
+            self._commands.append((self.let_go, link, None))
+            self._wake()
 
     def orphan(self) -> None:
         """Be of no use from now on: the process was forked, and the thread stayed behind in the parent.
@@ -105,8 +109,6 @@ class Keeper:
 
     def _tell(self, command: Callable[[Watched], None], link: Watched, done: Event | None = None) -> None:
         if self._orphaned:
-            if done is not None:
-                done.set()
             return
         self._lock.acquire()
         try:
@@ -115,6 +117,9 @@ class Keeper:
                 self._start()
         finally:
             self._lock.release()
+        self._wake()
+
+    def _wake(self) -> None:
         try:
             self._wake_out.send(b"\0")
         except (BlockingIOError, InterruptedError):
@@ -149,8 +154,12 @@ class Keeper:
                 self._obey()
                 self._meet_deadlines()
                 self._look_around()
+        except BaseException:
+            self._lock.acquire()  # killed: the next connection starts another keeper, for all of them
+            raise
         finally:
             self._running = False
+            self._adopted.clear()
             self._selector.close()
             self._wake_in.close()
             self._wake_out.close()
@@ -260,12 +269,24 @@ class Keeper:
         elif link not in self._adopted:
             link.watched = True
             self._adopted[link] = mask
-            self._selector.register(link.sock, mask, link)
+            self._register(link, mask)
             if link.finished:  # by somebody who saw `watched` too early to tell us
                 self._unwatch(link)
         elif self._adopted[link] != mask:
             self._adopted[link] = mask
             self._selector.modify(link.sock, mask, link)
+
+    def _register(self, link: Watched, mask: int) -> None:
+        try:
+            self._selector.register(link.sock, mask, link)
+        except KeyError:
+            # The web server closed a connection's descriptor without a word, and the number is in use again.
+            stale = self._selector.get_map()[link.sock.fileno()].data
+            self.let_go(stale)
+            self._selector.register(link.sock, mask, link)
+        except (ValueError, OSError):
+            if not link.finished:  # then somebody has just closed it
+                raise
 
     def _unwatch(self, link: Watched) -> None:
         if self._adopted.pop(link, None) is not None:

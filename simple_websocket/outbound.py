@@ -50,16 +50,11 @@ class Outbound:
         lock = self.lock
         lock.acquire()
         try:
-            sent = self._write(frame(*arguments), None)
-        except BaseException:
+            return self._write(frame(*arguments), None)
+        finally:
             lock.release()
-            if self._outbox:
-                self._leftover()  # a frame was interrupted in the middle
-            raise
-        lock.release()
-        if self._protocol.pending:
-            self.flush()  # whoever wanted to write meanwhile has left it to us
-        return sent
+            if self._protocol.pending or self._outbox:
+                self.flush()  # somebody wanted to write meanwhile, or this frame was interrupted in the middle
 
     def flush(self, deadline: float = 0) -> None:
         """Write what the protocol wants to say, as far as the socket takes it until a time; the default has passed.
@@ -73,6 +68,8 @@ class Outbound:
             try:
                 if not self._drain(deadline) or not self._write(protocol.data_to_send(), deadline):
                     break
+                if protocol.failure and protocol.close_sent:
+                    self._transport.end_writing()  # the peer need not answer: it is being read to its end only (section 7.1.7)
             finally:
                 self.lock.release()
         if self._outbox:

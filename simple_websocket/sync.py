@@ -152,7 +152,9 @@ class Connection:
         assert self._link is not None  # made by every constructor that returns
         return self._link
 
-    def _start(self, transport: Transport, backend: Backend, client: bool, deflate: DeflateExtension | None, first: bytes) -> None:
+    def _start(
+        self, transport: Transport, backend: Backend, client: bool, deflate: DeflateExtension | None, first: bytes
+    ) -> None:
         """Make the link; the opening handshake is over, and the peer has sent `first` behind it."""
         options = self._options
         keepalive = None
@@ -223,9 +225,7 @@ class Server(Connection):
         self.environ = environ
         #: The supported subprotocols.
         self.subprotocols = _names(subprotocols)
-        handshake = ServerHandshake(
-            environ.get("REQUEST_METHOD", ""), wsgi.request_target(environ), wsgi.request_headers(environ), _compression(compression)
-        )
+        handshake = ServerHandshake(*wsgi.request_parts(environ), _compression(compression))
         self.subprotocol = self.choose_subprotocol(handshake.request)
         response = handshake.accept(self.subprotocol)
         found = wsgi.find_socket(environ) if sock is None else wsgi.Found(sock)
@@ -251,7 +251,14 @@ class Server(Connection):
         thread_class: Any = None,
         event_class: Any = None,
         selector_class: Any = None,
-        **options: Any,
+        *,
+        sock: Any = None,
+        backend: str | Backend | None = None,
+        ping_timeout: float | None = None,
+        close_timeout: float = 5.0,
+        compression: bool | Compression = True,
+        max_unread_messages: int = 256,
+        max_unread_bytes: int = 1024 * 1024,
     ) -> Self:
         """Accept a WebSocket connection from a client (RFC 6455 section 4.2).
 
@@ -268,7 +275,13 @@ class Server(Connection):
             thread_class,
             event_class,
             selector_class,
-            **options,
+            sock=sock,
+            backend=backend,
+            ping_timeout=ping_timeout,
+            close_timeout=close_timeout,
+            compression=compression,
+            max_unread_messages=max_unread_messages,
+            max_unread_bytes=max_unread_bytes,
         )
 
     def choose_subprotocol(self, request: Request) -> str | None:
@@ -362,7 +375,15 @@ class Client(Connection):
         ssl_context: SSLContext | None = None,
         thread_class: Any = None,
         event_class: Any = None,
-        **options: Any,
+        *,
+        selector_class: Any = None,
+        backend: str | Backend | None = None,
+        open_timeout: float | None = 10.0,
+        ping_timeout: float | None = None,
+        close_timeout: float = 5.0,
+        compression: bool | Compression = True,
+        max_unread_messages: int = 256,
+        max_unread_bytes: int = 1024 * 1024,
     ) -> Self:
         """Connect to a server (RFC 6455 section 4.1).
 
@@ -380,7 +401,14 @@ class Client(Connection):
             ssl_context,
             thread_class,
             event_class,
-            **options,
+            selector_class=selector_class,
+            backend=backend,
+            open_timeout=open_timeout,
+            ping_timeout=ping_timeout,
+            close_timeout=close_timeout,
+            compression=compression,
+            max_unread_messages=max_unread_messages,
+            max_unread_bytes=max_unread_bytes,
         )
 
 

@@ -21,8 +21,10 @@ __all__ = ["Transport", "open_transport"]
 # connection may be parked on that direction already, and a socket has one waiter for each: look again after this long.
 _CROSSED_WAIT = 0.005
 
-# One TLS record; a larger buffer would be copied for nothing.
-_TLS_WRITE = 64 * 1024
+_SHUTDOWN_WAIT = 1.0
+
+# OpenSSL writes one record of 16 KiB at a time; a larger slice would be made for nothing.
+_TLS_WRITE = 16 * 1024
 
 
 class Transport:
@@ -75,7 +77,10 @@ class Transport:
         return data
 
     def _wait_readable(self, timeout: float | None) -> bool:
-        return self._waiter.readable(timeout)
+        try:
+            return self._waiter.readable(timeout)
+        except (OSError, ValueError):
+            return True  # its owner has closed the socket: reading says so
 
     def try_write(self, data: bytes | memoryview) -> int:
         """Write what the socket takes at once; return how many bytes that were.
@@ -90,7 +95,10 @@ class Transport:
 
     def wait_writable(self, timeout: float | None) -> bool:
         """Wait until `try_write` may succeed; return whether that was within `timeout` seconds."""
-        return self._waiter.writable(timeout)
+        try:
+            return self._waiter.writable(timeout)
+        except (OSError, ValueError):
+            return True  # its owner has closed the socket: writing says so
 
     def write_all(self, data: bytes, deadline: float) -> None:
         """Write all of it, before anybody else uses the connection.
@@ -103,6 +111,13 @@ class Transport:
             rest = rest[sent:]
             if not sent and not self.wait_writable(max(0.0, deadline - self._clock())):
                 raise TimeoutError(errno.ETIMEDOUT, "the peer takes no data")
+
+    def end_writing(self) -> None:
+        """Tell the peer that nothing more will come, and go on reading."""
+        try:
+            self.sock.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass  # not connected any more
 
     def shutdown(self) -> None:
         """End the connection in both directions: wakes whoever waits for it, and leaves the descriptor open."""
@@ -188,7 +203,7 @@ class TlsTransport(Transport):
 
     def _wait_readable(self, timeout: float | None) -> bool:
         if not self._crossed_read:
-            return self._waiter.readable(timeout)
+            return super()._wait_readable(timeout)
         self._sleep(_CROSSED_WAIT if timeout is None else min(_CROSSED_WAIT, timeout))
         return True
 
@@ -210,28 +225,36 @@ class TlsTransport(Transport):
 
     def wait_writable(self, timeout: float | None) -> bool:
         if not self._crossed_write:
-            return self._waiter.writable(timeout)
+            return super().wait_writable(timeout)
         self._sleep(_CROSSED_WAIT if timeout is None else min(_CROSSED_WAIT, timeout))
         return True
 
+    def end_writing(self) -> None:
+        pass  # shutting the socket down would end its TLS layer in both directions
+
     def shutdown(self) -> None:
-        self._lock.acquire()
+        # A finalizer may interrupt whoever holds the lock, so it is not waited for without end.
+        locked = self._lock.acquire(timeout=_SHUTDOWN_WAIT)
         try:
             # close_notify, for which the socket classes only have unwrap: it waits for the peer's, and eventlet's hands out
             # a second owner of the descriptor.
             tls = getattr(self.sock, "_sslobj", None)
-            if tls is not None:
-                try:
-                    tls.shutdown()
-                except (OSError, ValueError):
-                    pass  # the peer's close_notify is not there yet, or never will be
-            super().shutdown()
+            if tls is not None and locked:
+                tls.shutdown()
+        except (OSError, ValueError):
+            pass  # the peer's close_notify is not there yet, or never will be
         finally:
-            self._lock.release()
+            super().shutdown()
+            if locked:
+                self._lock.release()
 
 
 def open_transport(sock: Any, backend: Backend) -> Transport:
     """Return the transport for a connected socket; a TLS socket has completed its handshake."""
+    try:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # small messages must not wait for acknowledgements
+    except OSError:
+        pass  # no TCP: a Unix socket
     if isinstance(sock, ssl.SSLSocket) or hasattr(sock, "_sslobj"):
         return TlsTransport(sock, backend)
     return (ThreadTransport if backend.parks_in_recv else Transport)(sock, backend)

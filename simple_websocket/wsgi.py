@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 from .errors import ConnectionError
 
-__all__ = ["Found", "find_socket", "request_headers", "request_target"]
+__all__ = ["Found", "find_socket", "request_parts"]
 
 Environ = dict[str, Any]
 
@@ -129,16 +129,12 @@ def _buffered(sock: Any, reader: Any) -> bytes:
             sock.settimeout(timeout)
 
 
-def request_headers(environ: Environ) -> list[tuple[str, str]]:
-    """Return the request's headers, with the names that WSGI left of them."""
-    return [(name[5:].replace("_", "-").title(), value) for name, value in environ.items() if name.startswith("HTTP_")]
-
-
-def request_target(environ: Environ) -> str:
-    """Return the request's target: path and query (PEP 3333, URL reconstruction)."""
+def request_parts(environ: Environ) -> tuple[str, str, list[tuple[str, str]]]:
+    """Return the request's method, its target (PEP 3333, URL reconstruction) and its headers, as far as WSGI has kept them."""
     path = quote(environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", ""), safe=_SAFE, encoding="latin-1") or "/"
     query = quote(environ.get("QUERY_STRING", ""), safe=_SAFE + "?%", encoding="latin-1")
-    return f"{path}?{query}" if query else path
+    headers = [(name[5:].replace("_", "-").title(), value) for name, value in environ.items() if name.startswith("HTTP_")]
+    return environ.get("REQUEST_METHOD", ""), f"{path}?{query}" if query else path, headers
 
 
 _SAFE = "/;=,@:!$&'()*+~"

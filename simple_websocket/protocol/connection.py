@@ -162,6 +162,7 @@ class Protocol:
         sent = self._ping_sent
         if sent is not None and sent[0] == pong.payload:
             self.latency = now - sent[1]
+            self._ping_sent = None  # a pong more is unsolicited (section 5.5.3)
 
     @property
     def expected(self) -> int:
@@ -342,7 +343,7 @@ def _close_payload(code: int, reason: str) -> bytes:
     if code in _NOT_SENT:
         code = CloseReason.NORMAL_CLOSURE  # a user may pass on what another connection ended with
     if not _may_be_sent(code):
-        raise ValueError(f"close code {code} may not be sent; use 1000, 1001, 1003, 1007-1013 or 3000-4999 (RFC 6455 section 7.4)")
+        raise ValueError(f"close code {code} may not be sent; use 1000-1003, 1007-1013 or 3000-4999 (RFC 6455 section 7.4)")
     # At most 123 bytes fit behind the code; a cut character is dropped whole.
     text = reason.encode()[: MAX_CONTROL_PAYLOAD - 2].decode("utf-8", "ignore")
     return code.to_bytes(2, "big") + text.encode()

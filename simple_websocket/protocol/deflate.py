@@ -98,10 +98,12 @@ class DeflateExtension(Extension):
         wanted = self._wanted
         try:
             offered = _parse(offer)
-            server_bits = min(_bits(offered, "server_max_window_bits"), wanted.server_max_window_bits or _SERVER_WINDOW)
-            client_bits = min(_bits(offered, "client_max_window_bits", optional=True), wanted.client_max_window_bits or _SERVER_WINDOW)
+            server_bits = _bits(offered, "server_max_window_bits")
+            client_bits = _bits(offered, "client_max_window_bits", optional=True)
         except ValueError:
             return None
+        server_bits = min(server_bits, wanted.server_max_window_bits or _SERVER_WINDOW)
+        client_bits = min(client_bits, wanted.client_max_window_bits or _SERVER_WINDOW)
         if server_bits < 9:
             return None  # zlib cannot deflate with a window of 256 bytes
         self._server_bits = server_bits

@@ -14,7 +14,9 @@ from collections.abc import Callable
 from ..errors import CloseReason, ProtocolViolation
 from .masking import apply_mask, new_key
 
-__all__ = ["BINARY", "CLOSE", "CONTINUATION", "MAX_CONTROL_PAYLOAD", "PING", "PONG", "RSV1", "TEXT", "FrameDecoder", "Piece", "encode"]
+__all__ = [
+    "BINARY", "CLOSE", "CONTINUATION", "MAX_CONTROL_PAYLOAD", "PING", "PONG", "RSV1", "TEXT", "FrameDecoder", "Piece", "encode",
+]  # fmt: skip
 
 CONTINUATION, TEXT, BINARY = 0x0, 0x1, 0x2
 CLOSE, PING, PONG = 0x8, 0x9, 0xA
