@@ -218,7 +218,7 @@ class Link:
         :raises ValueError: the code may not be sent.
         """
         protocol = self.protocol
-        deadline = protocol.begin_close(code, self._clock())
+        deadline = protocol.begin_close(code, reason, self._clock())
         self.turn += 1
         if not self.finished:
             self._outbound.close(code, reason, deadline)
@@ -266,8 +266,7 @@ class Link:
                 self._transport.shutdown()
         finally:
             self._end_lock.release()
-        if self._owns_socket:
-            self._dispose(reading, patient)
+        self._dispose(reading, patient)
 
     def _await_eof(self) -> None:
         """Let the server end TCP first, so that it is the one to keep the address in TIME_WAIT."""
@@ -277,11 +276,14 @@ class Link:
                 return
 
     def _dispose(self, reading: bool, patient: bool) -> None:
-        """Close the descriptor once nobody uses it any more; whoever still does comes here after us."""
+        """Free the descriptor once nobody uses it any more; whoever still does comes here after us."""
         deadline = self._clock() + _DISPOSE_TIMEOUT if patient else 0
         if reading or acquire(self.read_lock, deadline, self._clock):
             if not self._disposed and acquire(self._outbound.lock, deadline, self._clock):
-                self._transport.close()
+                if self._owns_socket:
+                    self._transport.close()
+                else:
+                    self._transport.release()
                 self._disposed = True
                 self._outbound.lock.release()
             if not reading:

@@ -58,11 +58,12 @@ class Transport:
         deadline = None if timeout is None else self._clock() + timeout
         while True:
             left = None if deadline is None else deadline - self._clock()
-            if (left is not None and left <= 0) or not self._wait_readable(left):
+            if left is not None and left <= 0:
                 return None
-            data = self.try_read(size)
-            if data is not None:
-                return data
+            if self._wait_readable(left):
+                data = self.try_read(size)
+                if data is not None:
+                    return data
 
     def try_read(self, size: int) -> bytes | None:
         """Return received bytes, ``b""`` at the end, ``None`` when there are none at the moment."""
@@ -126,9 +127,13 @@ class Transport:
         except OSError:
             pass  # not connected any more
 
-    def close(self) -> None:
-        """Close the descriptor; nobody may be waiting."""
+    def release(self) -> None:
+        """Free what waiting has needed; nobody may be waiting."""
         self._waiter.close()
+
+    def close(self) -> None:
+        """Close the descriptor as well."""
+        self.release()
         self.sock.close()
 
 

@@ -15,6 +15,10 @@ from . import Backend, Waiter
 __all__ = ["BACKEND"]
 
 
+# What fits into the milliseconds of poll; whoever waits longer looks again after these seconds.
+_LONGEST_POLL = 10.0**6
+
+
 class PollWaiter:
     """Waits with poll(2): one system call and no descriptor of its own."""
 
@@ -32,7 +36,7 @@ class PollWaiter:
     def _wait(self, mask: int, timeout: float | None) -> bool:
         poll = select.poll()
         poll.register(self._sock, mask)
-        return bool(poll.poll(None if timeout is None else max(0, math.ceil(timeout * 1000))))
+        return bool(poll.poll(None if timeout is None else math.ceil(1000 * min(max(0.0, timeout), _LONGEST_POLL))))
 
     def close(self) -> None:
         pass

@@ -7,7 +7,7 @@ half           methods                                                          
 =============  ==================================================================  =====================================
 inbound        receive_data, receive_eof, next_event, pong_received                _decoder, _assembler, close_received,
 (read lock)                                                                        heard, latency
-outbound       send_text, send_bytes, ping, close, data_to_send, end_of_sending    _deflater, close_sent, _ping_sent
+outbound       send_text, send_bytes, ping, close, data_to_send, end_of_sending    _deflater, close_sent, _pings
 (write lock)
 neither        on_deadline (the keeper); begin_close, start_close_timer, abort,    _keepalive; _close_by, open, failure and
                go_away (anybody); what is left is to look at                       lost only ever change in one way
@@ -41,6 +41,9 @@ Frame = bytes | tuple[bytes, bytes]
 # than it reads cannot make us remember more (section 5.5.3 allows to answer the latest only).
 _MAX_CONTROL_QUEUE = 64
 
+# Unanswered pings whose time is remembered, for the latency.
+_MAX_PINGS = 16
+
 # Codes that stand for the absence of one (section 7.4.1).
 _NOT_SENT = (CloseReason.ABNORMAL_CLOSURE, CloseReason.TLS_HANDSHAKE_FAILED)
 _DEFINED = frozenset(int(code) for code in CloseReason)
@@ -71,7 +74,7 @@ class Protocol:
     """
 
     __slots__ = (
-        "_answers", "_assembler", "_client", "_close_by", "_close_timeout", "_decoder", "_deflater", "_keepalive", "_ping_sent",
+        "_answers", "_assembler", "_client", "_close_by", "_close_timeout", "_decoder", "_deflater", "_keepalive", "_pings",
         "close_received", "close_sent", "failure", "heard", "latency", "lost", "open", "pending",
     )  # fmt: skip
 
@@ -91,7 +94,7 @@ class Protocol:
         self._keepalive = keepalive
         self._close_by: float | None = None
         self._answers: deque[tuple[int, bytes]] = deque(maxlen=_MAX_CONTROL_QUEUE)
-        self._ping_sent: tuple[bytes, float] | None = None
+        self._pings: deque[tuple[bytes, float]] = deque(maxlen=_MAX_PINGS)
         #: Whether messages may still be sent and received.
         self.open = True
         #: Whether `data_to_send` has something to give.
@@ -159,10 +162,12 @@ class Protocol:
 
     def pong_received(self, pong: Pong, now: float) -> None:
         """Take the time at which a pong arrived."""
-        sent = self._ping_sent
-        if sent is not None and sent[0] == pong.payload:
-            self.latency = now - sent[1]
-            self._ping_sent = None  # a pong more is unsolicited (section 5.5.3)
+        for sent in list(self._pings):
+            if sent[0] == pong.payload:
+                self.latency = now - sent[1]
+                while self._pings and self._pings.popleft() != sent:
+                    pass  # earlier pings need no answer of their own (section 5.5.3)
+                return
 
     @property
     def expected(self) -> int:
@@ -204,15 +209,19 @@ class Protocol:
             raise ValueError(f"a ping carries at most {MAX_CONTROL_PAYLOAD} bytes, not {len(payload)}")
         if not self.open:
             raise self.closed_error()
-        self._ping_sent = (payload, now)
+        self._pings.append((payload, now))
         return encode(PING, payload, self._client)
 
     def close(self, code: int, reason: str) -> Frame:
-        """Return the bytes of a Close frame (section 5.5.1), empty when one was sent before."""
+        """Return the bytes of a Close frame (section 5.5.1), empty when one was sent before.
+
+        :raises ValueError: the code may not be sent (section 7.4), or the reason has lone surrogates.
+        """
+        payload = _close_payload(code, reason)
         if self.close_sent or self.lost:
             return b""
         self.close_sent = True
-        return encode(CLOSE, _close_payload(code, reason), self._client)
+        return encode(CLOSE, payload, self._client)
 
     def end_of_sending(self, now: float) -> None:
         """Take it that nothing can be written any more; what has arrived can still be read."""
@@ -255,7 +264,7 @@ class Protocol:
             ping, dead = self._keepalive.on_deadline(now, signs)
             if ping and self.open:
                 payload = signs.to_bytes(8, "big")
-                self._ping_sent = (payload, now)
+                self._pings.append((payload, now))
                 self._answers.append((PING, payload))
                 self.pending = True
             if dead:
@@ -268,12 +277,12 @@ class Protocol:
             self._close_by = now + self._close_timeout
         return self._close_by
 
-    def begin_close(self, code: int, now: float) -> float:
-        """Refuse new messages, because a Close frame with this code will be sent; return when closing has to be over.
+    def begin_close(self, code: int, reason: str, now: float) -> float:
+        """Refuse new messages, because this Close frame will be sent; return when closing has to be over.
 
-        :raises ValueError: the code may not be sent (section 7.4).
+        :raises ValueError: as `close` does.
         """
-        _close_payload(code, "")
+        _close_payload(code, reason)
         self.open = False
         return self.start_close_timer(now)
 
@@ -309,7 +318,8 @@ class Protocol:
 
     def _fail(self, code: int, message: str) -> None:
         """_Fail the WebSocket Connection_ (section 7.1.7): say so in a Close frame and accept nothing more."""
-        self.failure = (code, message)
+        if self.failure is None:
+            self.failure = (code, message)
         self.open = False
         self.pending = True
 

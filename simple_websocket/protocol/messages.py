@@ -7,6 +7,7 @@ on the length that a frame header announces, on what has arrived, and on what in
 from __future__ import annotations
 
 import codecs
+import io
 from typing import Any
 
 from ..errors import CloseReason, ProtocolViolation
@@ -17,9 +18,10 @@ __all__ = ["MessageAssembler"]
 
 _utf8_decoder = codecs.getincrementaldecoder("utf-8")
 
-# A compressed message that holds at most `limit` bytes is never larger on the wire than this: stored blocks add five bytes
-# for each 16 KiB or so, and each fragment may end in an empty block.
+# What cannot be compressed gets longer: five bytes for each stored block, which has 127 bytes at the least (zlib with
+# memory level 1), and an empty block at the end of a fragment.
 _DEFLATE_OVERHEAD = 1024
+_DEFLATE_SHARE = 16
 
 
 class MessageAssembler:
@@ -41,7 +43,8 @@ class MessageAssembler:
         self._compressed = False
         self._mid_frame = False
         self._utf8: codecs.IncrementalDecoder | None = None
-        self._pieces: list[Any] = []  # str or bytes, as the opcode says
+        # Grows by what arrives, however small the fragments are; made for the first message of more than one piece.
+        self._pieces: Any = None
         self._size = 0
         self._wire_size = 0
 
@@ -50,11 +53,11 @@ class MessageAssembler:
 
         :raises ProtocolViolation: 1009, the message is too big.
         """
-        if self._limit is None:
-            return
+        if self._limit is None or (opcode == CONTINUATION) != bool(self._opcode):
+            return  # no limit; or a frame out of place, which its payload will show
         room = self._limit - self._wire_size
         if rsv1 or self._compressed:
-            room += _DEFLATE_OVERHEAD + self._limit // 1024
+            room += _DEFLATE_OVERHEAD + self._limit // _DEFLATE_SHARE
         if size > room:
             raise self._too_big()
 
@@ -88,19 +91,22 @@ class MessageAssembler:
         self._size += len(payload)
         if self._limit is not None and self._size > self._limit:
             raise self._too_big()
-        if self._utf8 is None:
-            self._pieces.append(payload)
-        else:
+        data: str | bytes = payload
+        if self._utf8 is not None:
             try:
-                self._pieces.append(self._utf8.decode(payload, last))
+                data = self._utf8.decode(payload, last)
             except UnicodeDecodeError as error:
                 raise _bad_data(str(error)) from None
+        if self._pieces is None:
+            if last:
+                self._reset()
+                return data
+            self._pieces = io.BytesIO() if self._utf8 is None else io.StringIO()
+        self._pieces.write(data)
         if not last:
             return None
-        pieces = self._pieces
-        empty: str | bytes = b"" if self._utf8 is None else ""
+        message: str | bytes = self._pieces.getvalue()
         self._reset()
-        message: str | bytes = pieces[0] if len(pieces) == 1 else empty.join(pieces)
         return message
 
     def _begin_frame(self, opcode: int, rsv1: bool) -> None:

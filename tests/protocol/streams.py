@@ -75,7 +75,7 @@ class Setup(NamedTuple):
 
 bits = st.sampled_from([15, 12, 9])
 deflates = st.builds(Deflate, bits, bits, st.booleans(), st.booleans())
-plain_setups = st.builds(Setup, st.booleans())
+plain_setups = st.builds(Setup, st.booleans(), st.none())
 deflate_setups = st.builds(Setup, st.booleans(), deflates)
 setups = plain_setups | deflate_setups
 
@@ -164,10 +164,15 @@ def headers(draw: st.DrawFn, setup: Setup) -> bytes:
         first = draw(st.sampled_from([0x81, 0x82, 0x01, 0x80, 0x00, 0x89, 0x88, 0xC1, 0x41]) | st.integers(0, 255))
         second = draw(st.sampled_from([0, 1, 5, 125, 126, 127]) | st.integers(0, 127))
         masked = setup.client is (draw(st.integers(0, 9)) == 0)
-        extended = {126: 2, 127: 8}.get(second, 0)
-        length = draw(st.sampled_from([0, 125, 126, 300, 65535, 65536, 2**63, 2**63 - 1])) if extended else second
+        length = second
+        if second > 125:
+            length = draw(st.sampled_from([0, 125, 126, 300, 65535, 65536, 2**63, 2**63 - 1]))
         out += bytes((first, second | (0x80 if masked else 0)))
-        out += (length % 65536).to_bytes(2, "big") if extended == 2 else length.to_bytes(extended, "big")
+        if second == 126:
+            length %= 65536
+            out += length.to_bytes(2, "big")
+        elif second == 127:
+            out += length.to_bytes(8, "big")
         out += draw(st.binary(min_size=4, max_size=4)) if masked else b""
         out += _of_size(draw(st.binary(min_size=1, max_size=9)), min(length, 400))
     return out
