@@ -154,6 +154,8 @@ class Keeper:
                 self._obey()
                 self._meet_deadlines()
                 self._look_around()
+                # A selector may return without having parked, and somebody else may have to run before anything changes.
+                self._backend.sleep(0)
         except BaseException:
             self._lock.acquire()  # killed: the next connection starts another keeper, for all of them
             raise

@@ -305,9 +305,9 @@ class Link:
         return self._transport.sock
 
     def needs(self) -> tuple[bool, bool]:
-        """Return whether the keeper should read it and write it: nobody reads and there is room, something is left over."""
+        """Return whether the keeper should read it and write it: nobody does, and there is room, or something left over."""
         reading = not self.read_lock.locked() and (self._unread.has_room or not self.protocol.open)
-        return reading, self._outbound.unfinished
+        return reading, self._outbound.abandoned
 
     def flush(self) -> None:
         """Write what is left over."""

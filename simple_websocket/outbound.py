@@ -38,9 +38,9 @@ class Outbound:
         self.progress = 0
 
     @property
-    def unfinished(self) -> bool:
-        """Whether something waits for the socket to become writable."""
-        return bool(self._outbox)
+    def abandoned(self) -> bool:
+        """Whether something waits for the socket to become writable, and nobody with it."""
+        return bool(self._outbox) and not self.lock.locked()
 
     def send(self, frame: Callable[..., Frame], *arguments: object) -> bool:
         """Write what ``frame(*arguments)`` returns, waiting as long as it takes; return whether the connection took it.

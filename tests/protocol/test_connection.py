@@ -237,7 +237,7 @@ def test_7_1_2_close_answers_a_close_that_was_not_answered_yet():
 def test_7_4_codes_that_may_not_be_sent(code):
     protocol = server()
     with pytest.raises(ValueError, match="close code"):
-        protocol.begin_close(code, 0.0)
+        protocol.begin_close(code, "", 0.0)
     with pytest.raises(ValueError, match="close code"):
         protocol.close(code, "")
     assert protocol.state is State.OPEN and not protocol.close_sent and protocol.next_deadline() is None
@@ -264,8 +264,10 @@ def test_5_5_a_long_reason_is_cut_between_characters(length, character):
 def test_a_reason_that_utf8_cannot_express_does_not_use_up_the_close_frame():
     protocol = server()
     with pytest.raises(UnicodeEncodeError):
+        protocol.begin_close(1000, "\ud800", 0.0)
+    with pytest.raises(UnicodeEncodeError):
         protocol.close(1000, "\ud800")
-    assert not protocol.close_sent
+    assert protocol.state is State.OPEN and not protocol.close_sent and protocol.next_deadline() is None
     assert shut(protocol) == [Seen(CLOSE, close_payload(1000))]
 
 
@@ -321,7 +323,7 @@ def test_7_4_going_away():
 
 def test_refusing_new_messages_before_the_close_frame_is_written():
     protocol = server()
-    assert protocol.begin_close(1000, 100.0) == 105.0
+    assert protocol.begin_close(1000, "now", 100.0) == 105.0
     assert protocol.state is State.CLOSING and not protocol.close_sent
     assert_closed_error(protocol, 1006, None)
     # Until then, pings are answered.

@@ -259,6 +259,12 @@ def test_rejection_without_a_body(end):
     assert error.status_code == int(status[:3]) and error.body == b""
 
 
+@pytest.mark.parametrize("status", [100, 103])
+def test_an_answer_that_is_not_final_is_no_connection(status):
+    error = rejected(client(), f"HTTP/1.1 {status} X\r\nLink: </style.css>\r\n\r\n".encode())
+    assert error.status_code == status and error.headers == [("link", "</style.css>")]
+
+
 def test_rejection_with_a_chunked_body():
     data = b"HTTP/1.1 404 Not Found\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n4\r\ndefg\r\n0\r\n\r\n"
     error = rejected(client(), *(data[i : i + 1] for i in range(len(data))))

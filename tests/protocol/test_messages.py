@@ -79,6 +79,12 @@ def test_5_4_fragments(opcode, expected):
     assert events_of(server(), three + empty + three) == [expected] * 3
 
 
+def test_5_4_line_ends_are_left_alone():
+    for text in ("a\r\nb", "\r", "\n\r\n"):
+        stream = b"".join(f(CONTINUATION if i else TEXT, text[i : i + 1].encode(), fin=False) for i in range(len(text)))
+        assert events_of(server(), f(TEXT, text.encode()) + stream + f(CONTINUATION)) == [text, text]
+
+
 def test_5_4_message_of_empty_fragments():
     assert events_of(server(), f(TEXT, fin=False) + f(CONTINUATION)) == [""]
     assert events_of(server(), f(BINARY, fin=False) + f(CONTINUATION)) == [b""]

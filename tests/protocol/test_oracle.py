@@ -325,7 +325,7 @@ def test_wsproto_understands_what_we_send(setup, sent, close):
     assert ours.next_event() == Pong(b"are you there")
     if close is not None:
         code, reason = close
-        ours.begin_close(code, 0.0)
+        ours.begin_close(code, reason, 0.0)
         answer = theirs.feed(joined(ours.close(code, reason)))
         told = 1000 if code in (1006, 1015) else code
         assert theirs.end is not None and theirs.end[:2] == ("closed", told)

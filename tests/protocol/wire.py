@@ -168,7 +168,7 @@ def told(protocol):
 
 def shut(protocol, code=1000, reason="", now=0.0):
     """Close from this side, as a shell does; return the frames to write."""
-    protocol.begin_close(code, now)
+    protocol.begin_close(code, reason, now)
     return parse(joined(protocol.close(code, reason)), protocol._client)
 
 
