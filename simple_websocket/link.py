@@ -10,13 +10,13 @@ Locks, always taken in this order, and by the keeper only when they are free:
 from __future__ import annotations
 
 import os
-from collections import deque
 from typing import Any
 
 from .backends import Backend, Lock
 from .keeper import keeper_for
 from .outbound import Outbound, acquire
 from .protocol.connection import Pong, Protocol, State
+from .protocol.unread import Unread
 from .transport import Transport
 
 __all__ = ["Link"]
@@ -32,41 +32,6 @@ _EOF_TIMEOUT = 0.5
 
 # Everybody has been woken before a descriptor is closed, so its locks are free within moments.
 _DISPOSE_TIMEOUT = 1.0
-
-
-class Unread:
-    """Messages that were read ahead and wait to be received, with the bound at which reading ahead stops.
-
-    :param max_messages: full with this many messages.
-    :param max_bytes: full with this many bytes (characters, for text).
-    """
-
-    __slots__ = ("_max_bytes", "_max_messages", "_messages", "_size")
-
-    def __init__(self, max_messages: int, max_bytes: int) -> None:
-        self._max_messages = max_messages
-        self._max_bytes = max_bytes
-        self._messages: deque[str | bytes] = deque()
-        self._size = 0
-
-    def __len__(self) -> int:
-        return len(self._messages)
-
-    @property
-    def has_room(self) -> bool:
-        """Whether more may be read ahead."""
-        return len(self._messages) < self._max_messages and self._size < self._max_bytes
-
-    def put(self, message: str | bytes) -> None:
-        """Add a message."""
-        self._messages.append(message)
-        self._size += len(message)
-
-    def take(self) -> str | bytes:
-        """Remove the oldest message."""
-        message = self._messages.popleft()
-        self._size -= len(message)
-        return message
 
 
 class Link:

@@ -16,11 +16,12 @@ from . import wsgi
 from .backends import Backend, resolve
 from .dial import dial, parse_url
 from .errors import CloseReason, ConnectionClosed, ConnectionError
-from .link import Link, Unread
+from .link import Link
 from .protocol.clock import Keepalive
 from .protocol.connection import Protocol
 from .protocol.deflate import Compression, DeflateExtension
 from .protocol.handshake import ClientHandshake, Headers, Request, ServerHandshake, add_headers
+from .protocol.unread import Unread
 from .transport import Transport, open_transport
 
 if TYPE_CHECKING:

@@ -32,7 +32,7 @@ from .deflate import DeflateExtension
 from .frames import BINARY, CLOSE, MAX_CONTROL_PAYLOAD, PING, PONG, RSV1, TEXT, FrameDecoder, encode
 from .messages import MessageAssembler
 
-__all__ = ["Frame", "Pong", "Protocol", "State"]
+__all__ = ["Frame", "Pong", "Protocol", "State", "check_close"]
 
 #: What to write: bytes, or header and payload apart.
 Frame = bytes | tuple[bytes, bytes]
@@ -322,6 +322,14 @@ class Protocol:
             self.failure = (code, message)
         self.open = False
         self.pending = True
+
+
+def check_close(code: int, reason: str) -> None:
+    """Check a Close frame's code and reason.
+
+    :raises ValueError: the code may not be sent (section 7.4), or the reason has lone surrogates.
+    """
+    _close_payload(code, reason)
 
 
 def _joined(frame: Frame) -> bytes:
