@@ -60,6 +60,7 @@ class AioLink(asyncio.Protocol):
     def connection_made(self, transport: Any) -> None:
         """Take the transport, and what has been received before."""
         self._transport = transport
+        self._reading = transport.is_reading()
         self._set_timer()
         self._decode()
 
@@ -182,7 +183,7 @@ class AioLink(asyncio.Protocol):
         if not self._ended and not self._loop.is_closed():
             self.protocol.go_away()
             self._say_what_is_due()
-            self._transport.close()
+            self._end()
 
     # Reading
 
@@ -223,16 +224,27 @@ class AioLink(asyncio.Protocol):
         self._end_if_closed()
 
     def _end_if_closed(self) -> None:
-        protocol = self.protocol
-        if protocol.state is not State.CLOSED or self._transport is None or self._transport.is_closing():
+        """End the transport once the closing handshake is complete and written."""
+        protocol, transport = self.protocol, self._transport
+        if transport.is_closing() or self._outbox:
             return
-        if self._client and not protocol.lost:
-            self._restart_timer(min(_EOF_TIMEOUT, max(0.0, (protocol.next_deadline() or 0) - self._loop.time())))
-        elif self._outbox:
-            return  # the Close frame is behind a large one
-        else:
-            self._transport.close()
-        self._wake_all()
+        if protocol.state is State.CLOSED:
+            if self._client and not protocol.lost:
+                self._restart_timer(min(_EOF_TIMEOUT, self._closing_patience))
+            else:
+                self._end()
+            self._wake_all()
+        elif protocol.failure and protocol.close_sent and transport.can_write_eof():
+            transport.write_eof()  # the peer need not answer: it is being read to its end only (section 7.1.7)
+
+    def _end(self) -> None:
+        """Let the transport write what it has and end; a peer that does not let it is not waited for beyond the deadline."""
+        self._transport.close()
+        self._restart_timer(self._closing_patience)
+
+    @property
+    def _closing_patience(self) -> float:
+        return max(0.0, self.protocol.start_close_timer(self._loop.time()) - self._loop.time())
 
     # Writing
 
@@ -287,8 +299,11 @@ class AioLink(asyncio.Protocol):
     def _on_timer(self) -> None:
         self._timer = None
         protocol = self.protocol
-        if protocol.state is State.CLOSED:
-            self._transport.abort() if self._outbox else self._transport.close()
+        if self._transport.is_closing() or self._ended:
+            self._transport.abort()
+            return
+        if protocol.state is State.CLOSED and not self._outbox:
+            self._end()
             return
         if not self._unread.has_room:
             self._spared += 1  # the peer cannot show that it lives while nobody receives what it sent: not its fault

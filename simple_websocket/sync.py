@@ -7,7 +7,6 @@ the link's.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from ssl import SSLContext
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -17,11 +16,9 @@ from .backends import Backend, resolve
 from .dial import dial, parse_url
 from .errors import CloseReason, ConnectionClosed, ConnectionError
 from .link import Link
-from .protocol.clock import Keepalive
-from .protocol.connection import Protocol
+from .options import Options, names
 from .protocol.deflate import Compression, DeflateExtension
 from .protocol.handshake import ClientHandshake, Headers, Request, ServerHandshake, add_headers
-from .protocol.unread import Unread
 from .transport import Transport, open_transport
 
 if TYPE_CHECKING:
@@ -31,28 +28,6 @@ __all__ = ["Client", "Connection", "Server"]
 
 _HANDSHAKE_READ = 4096
 _FOR_EVER = 10.0**6  # seconds; what poll takes is limited
-
-
-@dataclass(frozen=True)
-class Options:
-    """The arguments that servers and clients have in common."""
-
-    receive_bytes: int
-    ping_interval: float | None
-    ping_timeout: float | None
-    close_timeout: float
-    max_message_size: int | None
-    max_unread_messages: int
-    max_unread_bytes: int
-
-    def __post_init__(self) -> None:
-        for name in ("receive_bytes", "max_unread_messages", "max_unread_bytes"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
-        for name in ("ping_interval", "ping_timeout", "close_timeout", "max_message_size"):
-            value = getattr(self, name)
-            if value is not None and value < 0:
-                raise ValueError(f"{name} must not be negative, and is {value}")
 
 
 class Connection:
@@ -158,15 +133,8 @@ class Connection:
     ) -> None:
         """Make the link; the opening handshake is over, and the peer has sent `first` behind it."""
         options = self._options
-        keepalive = None
-        if options.ping_interval:
-            timeout = options.ping_interval if options.ping_timeout is None else options.ping_timeout
-            keepalive = Keepalive(options.ping_interval, timeout, backend.clock())
-        protocol = Protocol(client, deflate, options.max_message_size, options.close_timeout, keepalive)
-        if first:
-            protocol.receive_data(first)
-        unread = Unread(options.max_unread_messages, options.max_unread_bytes)
-        self._link = Link(transport, backend, protocol, client, options.receive_bytes, unread)
+        protocol = options.protocol(client, deflate, first, backend.clock())
+        self._link = Link(transport, backend, protocol, client, options.receive_bytes, options.unread())
 
 
 class Server(Connection):
@@ -220,13 +188,20 @@ class Server(Connection):
         max_unread_bytes: int = 1024 * 1024,
     ) -> None:
         self._options = Options(
-            receive_bytes, ping_interval, ping_timeout, close_timeout, max_message_size, max_unread_messages, max_unread_bytes
+            receive_bytes,
+            ping_interval,
+            ping_timeout,
+            close_timeout,
+            max_message_size,
+            max_unread_messages,
+            max_unread_bytes,
+            compression,
         )
         #: The WSGI environ of the request.
         self.environ = environ
         #: The supported subprotocols.
-        self.subprotocols = _names(subprotocols)
-        handshake = ServerHandshake(*wsgi.request_parts(environ), _compression(compression))
+        self.subprotocols = names(subprotocols)
+        handshake = ServerHandshake(*wsgi.request_parts(environ), self._options.deflate)
         self.subprotocol = self.choose_subprotocol(handshake.request)
         response = handshake.accept(self.subprotocol)
         found = wsgi.find_socket(environ) if sock is None else wsgi.Found(sock)
@@ -346,12 +321,19 @@ class Client(Connection):
         max_unread_bytes: int = 1024 * 1024,
     ) -> None:
         self._options = Options(
-            receive_bytes, ping_interval, ping_timeout, close_timeout, max_message_size, max_unread_messages, max_unread_bytes
+            receive_bytes,
+            ping_interval,
+            ping_timeout,
+            close_timeout,
+            max_message_size,
+            max_unread_messages,
+            max_unread_bytes,
+            compression,
         )
         target = parse_url(url)
         chosen = resolve(None, backend, thread_class, event_class, selector_class)
         handshake = ClientHandshake(
-            target.authority, target.target, _names(subprotocols), add_headers(headers, target.headers), _compression(compression)
+            target.authority, target.target, names(subprotocols), add_headers(headers, target.headers), self._options.deflate
         )
         deadline = chosen.clock() + (_FOR_EVER if open_timeout is None else open_timeout)
         transport = open_transport(dial(target, chosen, ssl_context, deadline), chosen)
@@ -428,11 +410,3 @@ def _shake_hands(handshake: ClientHandshake, transport: Transport, backend: Back
                 return first
     except OSError as error:
         raise ConnectionError(detail=f"the connection was lost during the opening handshake: {error}") from error
-
-
-def _names(subprotocols: str | Sequence[str] | None) -> list[str]:
-    return [subprotocols] if isinstance(subprotocols, str) else list(subprotocols or ())
-
-
-def _compression(choice: bool | Compression) -> Compression | None:
-    return choice if isinstance(choice, Compression) else Compression() if choice else None

@@ -9,6 +9,7 @@ import base64
 import binascii
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from http import HTTPStatus
 
 from h11 import LocalProtocolError as H11Error
 from wsproto import ConnectionType, WSConnection
@@ -19,7 +20,7 @@ from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 from ..errors import ConnectionError
 from .deflate import Compression, DeflateExtension
 
-__all__ = ["ClientHandshake", "Headers", "Request", "ServerHandshake", "add_headers"]
+__all__ = ["ClientHandshake", "Headers", "Request", "ServerHandshake", "add_headers", "rejection"]
 
 #: Additional headers as a user may give them.
 Headers = Mapping[str, str] | Sequence[tuple[str, str]]
@@ -62,15 +63,19 @@ class ServerHandshake:
         #: The parsed request, as `choose_subprotocol` gets it.
         self.request: Request = request
 
-    def accept(self, subprotocol: str | None) -> bytes:
+    def accept(self, subprotocol: str | None, headers: Headers | None = None) -> bytes:
         """Return the response that opens the connection.
 
-        :raises ValueError: the client did not ask for this subprotocol.
+        :param subprotocol: one that the client asked for, or ``None``.
+        :param headers: additional headers of the response.  Default: none.
+        :raises ValueError: the client did not ask for this subprotocol, or a header is not valid.
         """
         extensions: list[Extension] = [] if self._deflate is None else [self._deflate]
         try:
-            return self._connection.send(AcceptConnection(subprotocol=subprotocol, extensions=extensions))
-        except (LocalProtocolError, H11Error) as error:
+            raw = [(name.encode("ascii"), value.encode("latin-1")) for name, value in add_headers(headers)]
+            accepted = AcceptConnection(subprotocol=subprotocol, extensions=extensions, extra_headers=raw)
+            return self._connection.send(accepted)
+        except (LocalProtocolError, H11Error, UnicodeError) as error:
             raise ValueError(f"the handshake cannot be accepted: {error}") from None
 
     @property
@@ -180,6 +185,16 @@ class ClientHandshake:
     def deflate(self) -> DeflateExtension | None:
         """permessage-deflate as it was negotiated, ``None`` when it was not."""
         return self._deflate if self._deflate is not None and self._deflate.agreed else None
+
+
+def rejection(error: ConnectionError) -> bytes:
+    """Return the HTTP response for a failed handshake, for a socket on which nobody else answers."""
+    status = error.status_code or 400
+    phrase = HTTPStatus(status).phrase if status in set(HTTPStatus) else ""
+    body = error.body or f"{error}\n".encode()
+    lines = [f"HTTP/1.1 {status} {phrase}", *(f"{name}: {value}" for name, value in error.headers)]
+    lines += ["Content-Type: text/plain; charset=utf-8", f"Content-Length: {len(body)}", "Connection: close", "", ""]
+    return "\r\n".join(lines).encode("latin-1") + body
 
 
 def add_headers(given: Headers | None, more: Sequence[tuple[str, str]] = ()) -> Sequence[tuple[str, str]]:
