@@ -34,37 +34,35 @@ _EOF_TIMEOUT = 0.5
 _DISPOSE_TIMEOUT = 1.0
 
 
-class Unread:
+class Unread(deque[str | bytes]):
     """Messages that were read ahead and wait to be received, with the bound at which reading ahead stops.
 
     :param max_messages: full with this many messages.
     :param max_bytes: full with this many bytes (characters, for text).
     """
 
-    __slots__ = ("_max_bytes", "_max_messages", "_messages", "_size")
+    # A deque itself, because whether it is empty is asked for with every message.
+    __slots__ = ("_max_bytes", "_max_messages", "_size")
 
     def __init__(self, max_messages: int, max_bytes: int) -> None:
+        super().__init__()
         self._max_messages = max_messages
         self._max_bytes = max_bytes
-        self._messages: deque[str | bytes] = deque()
         self._size = 0
-
-    def __len__(self) -> int:
-        return len(self._messages)
 
     @property
     def has_room(self) -> bool:
         """Whether more may be read ahead."""
-        return len(self._messages) < self._max_messages and self._size < self._max_bytes
+        return len(self) < self._max_messages and self._size < self._max_bytes
 
     def put(self, message: str | bytes) -> None:
         """Add a message."""
-        self._messages.append(message)
+        self.append(message)
         self._size += len(message)
 
     def take(self) -> str | bytes:
         """Remove the oldest message."""
-        message = self._messages.popleft()
+        message = self.popleft()
         self._size -= len(message)
         return message
 
@@ -137,6 +135,7 @@ class Link:
     def _read_message(self, deadline: float | None) -> str | bytes | None:
         """Read until there is a message; the read lock is held."""
         protocol = self.protocol
+        receive_bytes = self._receive_bytes
         while True:
             event = protocol.next_event()
             if protocol.pending:
@@ -150,7 +149,12 @@ class Link:
                 left = None if deadline is None else max(0.0, deadline - self._clock())
             else:
                 left = self._go_on_closing(deadline)
-            data = self._transport.read(max(self._receive_bytes, min(protocol.expected, _MAX_READ)), left)
+            size = protocol.expected
+            if size < receive_bytes:
+                size = receive_bytes
+            elif size > _MAX_READ:
+                size = max(receive_bytes, _MAX_READ)
+            data = self._transport.read(size, left)
             if data is not None:
                 protocol.receive_data(data)
             elif deadline is not None and deadline <= self._clock():

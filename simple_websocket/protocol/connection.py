@@ -143,18 +143,18 @@ class Protocol:
                 piece = self._decoder.next_piece()
                 if piece is None:
                     return None
-                opcode = piece[0]
+                opcode, rsv1, fin, payload, frame_ends = piece
                 if opcode < CLOSE:
-                    message = self._assembler.add(*piece)
+                    message = self._assembler.add(opcode, rsv1, fin, payload, frame_ends)
                     if message is not None:
                         return message
                 elif opcode == PONG:
-                    return Pong(piece[3])
+                    return Pong(payload)
                 elif opcode == PING:
-                    self._answers.append((PONG, piece[3]))
+                    self._answers.append((PONG, payload))
                     self.pending = True
                 else:
-                    self.close_received = _parse_close(piece[3])
+                    self.close_received = _parse_close(payload)
                     self._decoder.discard()
                     self.open = False
                     self.pending = True

@@ -119,22 +119,20 @@ class FrameDecoder:
         if len(data) - pos < 2:
             return None
         # A complete frame with a short payload is nearly every frame there is.
-        size = data[pos + 1] - self._mask_bit
+        mask_bit = self._mask_bit
+        size = data[pos + 1] - mask_bit
         if 0 <= size < 126:
             kind = self._kinds.get(data[pos])
             if kind is not None:
-                if self._mask_bit:
-                    start = pos + 6
-                    end = start + size
-                    if end <= len(data):
-                        self._pos = end
-                        return (*kind, apply_mask(data[start:end], data[pos + 2 : start]), True)
-                else:
-                    start = pos + 2
-                    end = start + size
-                    if end <= len(data):
-                        self._pos = end
-                        return (*kind, data[start:end], True)
+                start = pos + 6 if mask_bit else pos + 2
+                end = start + size
+                if end <= len(data):
+                    self._pos = end
+                    opcode, rsv1, fin = kind
+                    payload = data[start:end]
+                    if mask_bit:
+                        payload = apply_mask(payload, data[pos + 2 : start])
+                    return opcode, rsv1, fin, payload, True
         return self._next_of_header()
 
     def _next_of_header(self) -> Piece | None:
@@ -169,6 +167,8 @@ class FrameDecoder:
                 raise _violation("payload length with the most significant bit set")
         allowed = 0 if control or opcode == CONTINUATION else self._rsv_allowed
         if first & 0x70 & ~allowed:
+            if data.startswith(b"HTTP/1.", pos):
+                raise _violation("an HTTP response in the WebSocket: the server's handler failed, or returned without close()")
             raise _violation("reserved bit set")
         if second & _MASK != self._mask_bit:
             raise _violation("frame not masked" if self._mask_bit else "frame masked by a server")
