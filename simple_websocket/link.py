@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
+from functools import partial
 from typing import Any
 
 from .backends import Backend, Lock
@@ -79,8 +80,8 @@ class Link:
     """
 
     __slots__ = (
-        "_clock", "_disposed", "_end_lock", "_keeper", "_outbound", "_owns_socket", "_pid", "_receive_bytes", "_spared",
-        "_transport", "_unread", "finished", "protocol", "read_lock", "seen", "turn", "watched",
+        "_call_keeper", "_clock", "_disposed", "_end_lock", "_keeper", "_outbound", "_owns_socket", "_pid", "_receive_bytes",
+        "_spared", "_transport", "_unread", "finished", "protocol", "read_lock", "seen", "turn", "watched",
     )  # fmt: skip
 
     def __init__(
@@ -94,6 +95,8 @@ class Link:
         self.finished = False
         self._clock = backend.clock
         self._transport = transport
+        self._keeper = keeper_for(backend)
+        self._call_keeper = partial(self._keeper.attend, self)
         self._outbound = Outbound(self._transport, protocol, backend, self._call_keeper)
         self._end_lock: Lock = backend.lock()
         self._owns_socket = owns_socket
@@ -102,11 +105,7 @@ class Link:
         self._disposed = False
         self._spared = 0
         self._pid = os.getpid()
-        self._keeper = keeper_for(backend)
         self._keeper.add(self)
-
-    def _call_keeper(self) -> None:
-        self._keeper.attend(self)
 
     # Receiving
 
@@ -336,6 +335,11 @@ class Link:
 
     def on_deadline(self, now: float) -> None:
         """Do what is due."""
+        if self.read_lock.acquire(blocking=False):
+            try:
+                self._read_ahead()  # the sign of life may be here, and only waits to be read
+            finally:
+                self.read_lock.release()
         if not self._unread.has_room:
             self._spared += 1  # the peer cannot show that it lives while nobody receives what it sent: not its fault
         self.protocol.on_deadline(now, self.protocol.heard + self._outbound.progress + self._spared)

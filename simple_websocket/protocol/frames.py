@@ -86,7 +86,7 @@ class FrameDecoder:
     @property
     def expected(self) -> int:
         """Payload bytes of the current data frame that have not arrived yet."""
-        return self._left - (len(self._data) - self._pos) if self._left else 0
+        return max(0, self._left - (len(self._data) - self._pos)) if self._left else 0
 
     @property
     def buffered(self) -> bool:
@@ -180,16 +180,9 @@ class FrameDecoder:
             start += 4
         rsv1 = first & RSV1 != 0
         if control:
-            end = start + size
-            if len(data) < end:
-                return None
-            self._pos = end
-            payload = data[start:end]
-            return (opcode, rsv1, fin, apply_mask(payload, key) if key else payload, True)
+            return None  # it comes in one piece, which is not complete
         self._announce(opcode, rsv1, size)
         self._pos = start
-        if not size:
-            return (opcode, rsv1, fin, b"", True)
         self._left, self._opcode, self._rsv1, self._fin, self._key = size, opcode, rsv1, fin, key
         return self._next_of_payload()
 
