@@ -7,13 +7,15 @@ from the event loop that made the connection; any number of its tasks may call a
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from collections.abc import AsyncIterator, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from . import asgi as asgi_link
 from .aiodial import open_link
-from .aiolink import AioLink
+from .aiolink import AioLink, TakenTransport
 from .asgi import AsgiLink
 from .dial import parse_url
 from .errors import CloseReason, ConnectionClosed, ConnectionError
@@ -121,8 +123,17 @@ class AioConnection:
             await self.close(CloseReason.INTERNAL_ERROR if issubclass(kind, Exception) else CloseReason.GOING_AWAY)
 
     def __del__(self) -> None:
-        if self._link is not None:
-            self._link.abandon()
+        link = self._link
+        if link is None or link.loop.is_closed():
+            return
+        try:
+            here = asyncio.get_running_loop() is link.loop
+        except RuntimeError:
+            here = False
+        if here:
+            link.abandon()
+        else:  # garbage is collected in any thread
+            link.loop.call_soon_threadsafe(link.abandon)
 
     @property
     def _open_link(self) -> AioLink | AsgiLink:
@@ -236,6 +247,33 @@ class AioServer(AioConnection):
             await self._accept_socket(sock, headers, response_headers)
         return self
 
+    @classmethod
+    async def reject(
+        cls,
+        asgi: Any = None,
+        sock: Any = None,
+        status_code: int = 403,
+        headers: Headers | None = None,
+        body: bytes = b"",
+    ) -> None:
+        """Answer a client's request with an HTTP status instead of accepting it; with aiohttp, return a response for that.
+
+        :param asgi: as for `accept`.  A server without the extension ``websocket.http.response`` answers as it likes to,
+            most with 403.
+        :param sock: as for `accept`; it is closed.
+        :param status_code: HTTP status.  Default: 403.
+        :param headers: headers of the response, a dictionary or pairs.  Default ``None``.
+        :param body: its body.  Default: empty.
+        :raises ValueError: not exactly one of `asgi` and `sock` was given.
+        """
+        if (asgi is None) == (sock is None):
+            raise ValueError("give exactly one of asgi= and sock=")
+        if asgi is not None:
+            scope, _, send = asgi
+            await asgi_link.deny(scope, send, status_code, headers, body)
+        else:
+            await _answer(sock, ConnectionError(status_code, headers=add_headers(headers), body=body))
+
     def choose_subprotocol(self, request: Request) -> str | None:
         """Choose the subprotocol for the connection (RFC 6455 section 4.2.2): the client's first that is supported.
 
@@ -248,50 +286,44 @@ class AioServer(AioConnection):
 
     def _accept_aiohttp(self, request: Any, response_headers: Headers | None) -> None:
         # aiohttp's transport is taken over, and its own protocol told when the connection has ended: it keeps books.
-        if request.transport is None:
-            raise ConnectionError(400, detail="the client has gone")
-        handshake = ServerHandshake(request.method, request.raw_path, request.headers.items(), self._options.deflate)
-        response = self._respond(handshake, response_headers)
         protocol, transport = request.protocol, request.transport
-        link = self._make_link(handshake, getattr(protocol, "_message_tail", b""), protocol.connection_lost)
+        if transport is None or transport.is_closing():
+            raise ConnectionError(400, detail="the client has gone")
+        # Not `headers`: those have been decoded, and not every client sends what can be encoded as it was.
+        headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in request.raw_headers]
+        handshake = ServerHandshake(request.method, request.raw_path, headers, self._options.deflate)
+        response = self._respond(handshake, response_headers)
+        first = getattr(protocol, "_message_tail", b"")
+        if first:
+            protocol._message_tail = b""
+        link = self._make_link(handshake, first, protocol.connection_lost)
         transport.write(response)
         transport.set_protocol(link)
+        protocol.transport = TakenTransport(link, transport)
         link.connection_made(transport)
 
     async def _accept_asgi(self, scope: Any, receive: Any, send: Any, response_headers: Headers | None) -> None:
-        if scope["type"] != "websocket":
-            raise ConnectionError(400, detail=f"an ASGI scope of type {scope['type']} is no WebSocket")
-        event = await receive()
-        if event["type"] != "websocket.connect":
-            raise ConnectionError(400, detail=f"the client has gone before it was accepted: {event['type']}")
-        host = next((value for name, value in scope["headers"] if name.lower() == b"host"), b"")
-        target = scope.get("raw_path") or scope["path"].encode()
-        query = scope.get("query_string", b"")
-        request = Request(
-            host=host.decode("latin-1"),
-            target=(target.partition(b"?")[0] + (b"?" + query if query else b"")).decode("latin-1"),
-            subprotocols=list(scope.get("subprotocols", ())),
-            extra_headers=[(bytes(name), bytes(value)) for name, value in scope["headers"]],
-        )
-        self.subprotocol = self.choose_subprotocol(request)
-        pairs = [(name.lower().encode("ascii"), value.encode("latin-1")) for name, value in add_headers(response_headers)]
-        await send({"type": "websocket.accept", "subprotocol": self.subprotocol, "headers": pairs})
+        self.subprotocol = self.choose_subprotocol(await asgi_link.read_request(scope, receive))
+        await asgi_link.accept(send, self.subprotocol, response_headers)
         self._link = AsgiLink(receive, send, self._options.max_message_size)
 
     async def _accept_socket(self, sock: Any, headers: Mapping[str, str] | None, response_headers: Headers | None) -> None:
         if isinstance(sock, ssl.SSLSocket):
             raise ValueError("asyncio cannot take over an ssl.SSLSocket; hand over the plain socket's transport or use Server")
+        try:
+            if headers is None:
+                raise ConnectionError(400, detail="headers= are missing: the request's, which came over sock=")
+            handshake = ServerHandshake("GET", "/", headers.items(), self._options.deflate)
+            response = self._respond(handshake, response_headers)
+        except ConnectionError as error:
+            await _answer(sock, error)
+            raise
+        except BaseException:
+            sock.close()
+            raise
         loop = asyncio.get_running_loop()
         sock.setblocking(False)
         try:
-            try:
-                if headers is None:
-                    raise ConnectionError(400, detail="headers= are missing: the request's, which came over sock=")
-                handshake = ServerHandshake("GET", "/", headers.items(), self._options.deflate)
-                response = self._respond(handshake, response_headers)
-            except ConnectionError as error:
-                await loop.sock_sendall(sock, rejection(error))
-                raise
             await loop.sock_sendall(sock, response)
             link = self._make_link(handshake, b"")
             await loop.connect_accepted_socket(lambda: link, sock)
@@ -311,6 +343,18 @@ class AioServer(AioConnection):
         protocol = self._options.protocol(False, handshake.deflate, first, now)
         self._link = link = AioLink(protocol, False, self._options.unread(), lost)
         return link
+
+
+async def _answer(sock: Any, error: ConnectionError) -> None:
+    """Write an HTTP response that refuses the connection, and close the socket."""
+    try:
+        sock.setblocking(False)
+        await asyncio.get_running_loop().sock_sendall(sock, rejection(error))
+        sock.shutdown(socket.SHUT_WR)
+    except OSError:
+        pass  # the client has gone
+    finally:
+        sock.close()
 
 
 class AioClient(AioConnection):
@@ -415,10 +459,7 @@ class AioClient(AioConnection):
             max_unread_messages=max_unread_messages,
             max_unread_bytes=max_unread_bytes,
         )
-        try:
-            self._link = await asyncio.wait_for(open_link(self._url, ssl_context, self._handshake, self._make_link), open_timeout)
-        except asyncio.TimeoutError:
-            raise ConnectionError(detail=f"no WebSocket connection within {open_timeout} seconds") from None
+        self._link = await open_link(self._url, ssl_context, self._handshake, self._make_link, open_timeout)
         self.subprotocol = self._handshake.subprotocol
         return self
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -22,7 +23,11 @@ _NEXT_ADDRESS = 0.25
 
 
 async def open_link(
-    url: Url, context: ssl.SSLContext | None, handshake: ClientHandshake, make_link: Callable[[bytes], AioLink]
+    url: Url,
+    context: ssl.SSLContext | None,
+    handshake: ClientHandshake,
+    make_link: Callable[[bytes], AioLink],
+    timeout: float | None,
 ) -> AioLink:
     """Connect to a server.
 
@@ -30,15 +35,40 @@ async def open_link(
     :param context: for wss://, ``None`` for Python's default one.
     :param handshake: the client's side of the opening handshake.
     :param make_link: makes the link, given the bytes that came behind the handshake.
-    :raises ConnectionError: the server did not accept.
+    :param timeout: seconds for all of it, ``None`` for no limit.
+    :raises ConnectionError: the server did not accept, or not in time.
     :raises OSError: no address answered, or TLS failed.
     """
-    tls: dict[str, Any] = {}
-    if url.secure:
-        tls = {"ssl": context or ssl.create_default_context(), "server_hostname": url.host}
-    opening = _Opening(handshake, make_link)
+    opening = _open(url, context, handshake, make_link)
+    if timeout is None:
+        return await opening
+    late = ConnectionError(detail=f"no WebSocket connection within {timeout} seconds")
+    if sys.version_info >= (3, 11):
+        limit = asyncio.timeout(timeout)
+        try:
+            async with limit:
+                return await opening
+        except TimeoutError:  # the operating system gives up with the same one
+            if limit.expired():
+                raise late from None
+            raise
+    try:
+        return await asyncio.wait_for(opening, timeout)
+    except asyncio.TimeoutError:
+        raise late from None
+
+
+async def _open(
+    url: Url, context: ssl.SSLContext | None, handshake: ClientHandshake, make_link: Callable[[bytes], AioLink]
+) -> AioLink:
     loop = asyncio.get_running_loop()
-    transport, _ = await loop.create_connection(lambda: opening, url.host, url.port, happy_eyeballs_delay=_NEXT_ADDRESS, **tls)
+    options: dict[str, Any] = {}
+    if url.secure:
+        options |= {"ssl": context or ssl.create_default_context(), "server_hostname": url.host}
+    if isinstance(loop, asyncio.BaseEventLoop):  # uvloop tries one address after the other
+        options["happy_eyeballs_delay"] = _NEXT_ADDRESS
+    opening = _Opening(handshake, make_link)
+    transport, _ = await loop.create_connection(lambda: opening, url.host, url.port, **options)
     try:
         return await opening.opened
     except BaseException:

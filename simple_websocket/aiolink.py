@@ -14,7 +14,7 @@ from typing import Any
 from .protocol.connection import Frame, Pong, Protocol, State
 from .protocol.unread import Unread
 
-__all__ = ["AioLink"]
+__all__ = ["AioLink", "TakenTransport"]
 
 # A large frame goes to the transport in parts of this size, as fast as the peer takes them: what the transport keeps it copies.
 _PART = 256 * 1024
@@ -39,7 +39,7 @@ class AioLink(asyncio.Protocol):
         self._client = client
         self._unread = unread
         self._lost = lost
-        self._loop = asyncio.get_running_loop()
+        self.loop = asyncio.get_running_loop()
         self._transport: Any = None
         self._ended = False
         self._reading = True
@@ -103,11 +103,11 @@ class AioLink(asyncio.Protocol):
             # What can be read now is read by the loop: one turn of it polls, the next one has called us.
             await asyncio.sleep(0)
             await asyncio.sleep(0)
-        deadline = None if timeout is None else self._loop.time() + timeout
+        deadline = None if timeout is None else self.loop.time() + timeout
         while not self._unread:
             if self._over:
                 raise self.protocol.closed_error()
-            if deadline is not None and self._loop.time() >= deadline:
+            if deadline is not None and self.loop.time() >= deadline:
                 return None
             await self._wait_for_message(deadline)
         message = self._unread.take()
@@ -118,9 +118,9 @@ class AioLink(asyncio.Protocol):
         return message
 
     async def _wait_for_message(self, deadline: float | None) -> None:
-        receiver = self._loop.create_future()
+        receiver = self.loop.create_future()
         self._receivers.append(receiver)
-        timer = None if deadline is None else self._loop.call_at(deadline, _wake, receiver)
+        timer = None if deadline is None else self.loop.call_at(deadline, _wake, receiver)
         try:
             await receiver
         except BaseException:
@@ -151,17 +151,16 @@ class AioLink(asyncio.Protocol):
 
     async def ping(self, payload: bytes) -> None:
         """Send a ping."""
-        self._write(self.protocol.ping(payload, self._loop.time()))
+        self._write(self.protocol.ping(payload, self.loop.time()))
         if not self._writable:
             await self._drained()
 
     async def close(self, code: int, reason: str) -> None:
         """Close the connection; return when it has ended, after the close timeout at the latest."""
-        self.protocol.begin_close(code, reason, self._loop.time())
+        self.protocol.begin_close(code, reason, self.loop.time())
         if not self._ended:
             self._write(self.protocol.close(code, reason))
-            self._set_timer()
-            self._end_if_closed()
+            self._decode()  # the peer's Close frame may be behind messages that there was no room for
             await self._until(lambda: self._ended)
 
     async def _drained(self) -> None:
@@ -171,7 +170,7 @@ class AioLink(asyncio.Protocol):
 
     async def _until(self, condition: Callable[[], Any]) -> None:
         while not condition():
-            waiter = self._loop.create_future()
+            waiter = self.loop.create_future()
             self._others.add(waiter)
             try:
                 await waiter
@@ -179,8 +178,8 @@ class AioLink(asyncio.Protocol):
                 self._others.discard(waiter)
 
     def abandon(self) -> None:
-        """End a connection that nobody can use any more, without waiting: for finalizers."""
-        if not self._ended and not self._loop.is_closed():
+        """End a connection that nobody can use any more, without waiting."""
+        if self._transport is not None and not self._ended:
             self.protocol.go_away()
             self._say_what_is_due()
             self._end()
@@ -194,13 +193,14 @@ class AioLink(asyncio.Protocol):
     def _decode(self) -> None:
         """Keep the messages that have arrived, up to the bound, and stop reading there; do our part of closing."""
         protocol = self.protocol
-        while self._unread.has_room or not protocol.open:
+        # While closing, what there is no room for is dropped on the way to the peer's Close frame.
+        while self._unread.has_room or not (protocol.open or self._ended):
             event = protocol.next_event()
             if event is None:
                 self._read_on(True)
                 break
             if isinstance(event, Pong):
-                protocol.pong_received(event, self._loop.time())
+                protocol.pong_received(event, self.loop.time())
             elif self._unread.has_room:
                 self._unread.put(event)
                 if self._receivers:
@@ -219,7 +219,7 @@ class AioLink(asyncio.Protocol):
                 (self._transport.resume_reading if reading else self._transport.pause_reading)()
 
     def _go_on_closing(self) -> None:
-        self.protocol.start_close_timer(self._loop.time())
+        self.protocol.start_close_timer(self.loop.time())
         self._set_timer()
         self._end_if_closed()
 
@@ -244,7 +244,7 @@ class AioLink(asyncio.Protocol):
 
     @property
     def _closing_patience(self) -> float:
-        return max(0.0, self.protocol.start_close_timer(self._loop.time()) - self._loop.time())
+        return max(0.0, self.protocol.start_close_timer(self.loop.time()) - self.loop.time())
 
     # Writing
 
@@ -289,12 +289,12 @@ class AioLink(asyncio.Protocol):
     def _set_timer(self) -> None:
         deadline = self.protocol.next_deadline()
         if deadline is not None and not self._ended:
-            self._restart_timer(deadline - self._loop.time())
+            self._restart_timer(deadline - self.loop.time())
 
     def _restart_timer(self, delay: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = self._loop.call_later(delay, self._on_timer)
+        self._timer = self.loop.call_later(delay, self._on_timer)
 
     def _on_timer(self) -> None:
         self._timer = None
@@ -311,7 +311,7 @@ class AioLink(asyncio.Protocol):
         if self._backlog and self._written - backlog > self._taken:
             self._progress += 1  # the kernel took what it had no room for: the peer has read something
         self._backlog, self._taken = backlog, self._written - backlog
-        protocol.on_deadline(self._loop.time(), protocol.heard + self._progress + self._spared)
+        protocol.on_deadline(self.loop.time(), protocol.heard + self._progress + self._spared)
         if protocol.pending:
             self._say_what_is_due()
         if protocol.lost:
@@ -331,6 +331,36 @@ class AioLink(asyncio.Protocol):
         for waiter in [*self._receivers, *self._others]:
             _wake(waiter)
         self._receivers.clear()
+
+
+class TakenTransport(asyncio.Transport):
+    """What a web server is left with when its transport has been taken over: nothing can be written to it any more.
+
+    So no response ends up between frames when a request's handler returns or raises, and a server that closes its
+    connections ends the WebSocket.
+
+    :param link: the connection that took the transport over.
+    :param transport: that transport.
+    """
+
+    def __init__(self, link: AioLink, transport: asyncio.Transport) -> None:
+        super().__init__()
+        self._link = link
+        self._transport = transport
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        """Return what is known about the connection."""
+        return self._transport.get_extra_info(name, default)
+
+    def is_closing(self) -> bool:
+        """Refuse writing."""
+        return True
+
+    def close(self) -> None:
+        """End the WebSocket: nobody is here any more."""
+        self._link.abandon()
+
+    abort = close
 
 
 def _wake(waiter: asyncio.Future[None]) -> None:

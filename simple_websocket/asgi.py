@@ -9,12 +9,57 @@ import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from .errors import CloseReason, ConnectionClosed
+from .errors import CloseReason, ConnectionClosed, ConnectionError
 from .protocol.connection import check_close
+from .protocol.handshake import Headers, Request, add_headers
 
-__all__ = ["AsgiLink", "AsgiProtocol"]
+__all__ = ["AsgiLink", "AsgiProtocol", "accept", "deny", "read_request"]
 
 Event = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Event]]
+Send = Callable[[Event], Awaitable[None]]
+
+# Frames that nobody waits for any more are still being sent by these; the event loop alone would forget them.
+_closing: set[asyncio.Task[None]] = set()
+
+
+async def read_request(scope: Any, receive: Receive) -> Request:
+    """Return a client's request, parsed.
+
+    :raises ConnectionError: it is not for a WebSocket, or the client has gone.
+    """
+    if scope["type"] != "websocket":
+        raise ConnectionError(400, detail=f"an ASGI scope of type {scope['type']} is no WebSocket")
+    event = await receive()
+    if event["type"] != "websocket.connect":
+        raise ConnectionError(400, detail=f"the client has gone before it was accepted: {event['type']}")
+    host = next((value for name, value in scope["headers"] if name.lower() == b"host"), b"")
+    target = scope.get("raw_path") or scope["path"].encode()
+    query = scope.get("query_string", b"")
+    return Request(
+        host=host.decode("latin-1"),
+        target=(target.partition(b"?")[0] + (b"?" + query if query else b"")).decode("latin-1"),
+        subprotocols=list(scope.get("subprotocols", ())),
+        extra_headers=[(bytes(name), bytes(value)) for name, value in scope["headers"]],
+    )
+
+
+async def accept(send: Send, subprotocol: str | None, headers: Headers | None) -> None:
+    """Accept the connection."""
+    await send({"type": "websocket.accept", "subprotocol": subprotocol, "headers": _pairs(headers)})
+
+
+async def deny(scope: Any, send: Send, status_code: int, headers: Headers | None, body: bytes) -> None:
+    """Answer the request with an HTTP status; without more than 403, from the server, where it cannot be told more."""
+    if "websocket.http.response" in (scope.get("extensions") or {}):
+        await send({"type": "websocket.http.response.start", "status": status_code, "headers": _pairs(headers)})
+        await send({"type": "websocket.http.response.body", "body": body})
+    else:
+        await send({"type": "websocket.close", "code": int(CloseReason.NORMAL_CLOSURE), "reason": ""})
+
+
+def _pairs(headers: Headers | None) -> list[tuple[bytes, bytes]]:
+    return [(name.lower().encode("ascii"), value.encode("latin-1")) for name, value in add_headers(headers)]
 
 
 class AsgiProtocol:
@@ -40,87 +85,99 @@ class AsgiLink:
     :param max_message_size: the most bytes of a message to receive, ``None`` for no limit.
     """
 
-    def __init__(
-        self, receive: Callable[[], Awaitable[Event]], send: Callable[[Event], Awaitable[None]], max_message_size: int | None
-    ) -> None:
+    def __init__(self, receive: Receive, send: Send, max_message_size: int | None) -> None:
         self.protocol = AsgiProtocol()
         self._asgi_receive = receive
         self._asgi_send = send
         self._max_message_size = max_message_size
-        self._loop = asyncio.get_running_loop()
-        # An ASGI server is asked by one at a time.  `_asker` is done when somebody who asks by himself has an answer;
-        # `_asked` outlives who made it: a receive whose timeout has passed, or a send that looks for a disconnect.
-        self._asker: asyncio.Future[None] | None = None
-        self._asked: asyncio.Future[Event] | None = None
+        self.loop = asyncio.get_running_loop()
+        # The server is asked in a task that outlives who wanted to know: with a receive that is cancelled or whose time is up
+        # it might lose a message, and a send only looks whether the client has gone.  So one message may be waiting here.
+        self._asking: asyncio.Task[None] | None = None
+        self._message: str | bytes | None = None
+        self._waiters: list[asyncio.Future[None]] = []
 
     async def receive(self, timeout: float | None) -> str | bytes | None:
         """Return the next message; ``None`` when there was none within `timeout` seconds."""
-        deadline = None if timeout is None else self._loop.time() + timeout
+        deadline = None if timeout is None else self.loop.time() + timeout
+        if timeout is not None and timeout <= 0:
+            await self._look()
         while True:
+            message = self._message
+            if message is not None:
+                self._message = None
+                return message
             if self.protocol.close_status is not None:
                 raise self.protocol.closed_error()
-            left = None if deadline is None else max(0.0, deadline - self._loop.time())
-            if self._asker is not None:
-                await asyncio.wait([self._asker], timeout=left)
-                event = None
-            else:
-                event = await self._next_event(left)
-            if event is not None and event["type"] == "websocket.disconnect":
-                self._disconnected(event)
-            elif event is not None and event["type"] == "websocket.receive":
-                return await self._message(event)
-            elif deadline is not None and deadline <= self._loop.time():
+            if deadline is not None and self.loop.time() >= deadline:
                 return None
+            self._ask()
+            await self._wait(deadline)
 
-    async def _next_event(self, timeout: float | None) -> Event | None:
-        if timeout is None and self._asked is None:
-            self._asker = self._loop.create_future()
-            try:
-                return await self._asgi_receive()
-            finally:
-                self._asker.set_result(None)
-                self._asker = None
-        asked = self._ask()
-        # Not cancelled when the time is up: the server might lose a message.
-        await asyncio.wait([asked], timeout=timeout)
-        if self._asked is not asked or not asked.done():
-            return None  # nothing yet, or somebody else was faster
-        self._asked = None
-        return asked.result()
+    async def _wait(self, deadline: float | None) -> None:
+        waiter = self.loop.create_future()
+        self._waiters.append(waiter)
+        timer = None if deadline is None else self.loop.call_at(deadline, _wake, waiter)
+        try:
+            await waiter
+        finally:
+            if timer is not None:
+                timer.cancel()
+            if waiter in self._waiters:
+                self._waiters.remove(waiter)
 
-    def _ask(self) -> asyncio.Future[Event]:
-        if self._asked is None:
-            self._asked = asyncio.ensure_future(self._asgi_receive())
-        return self._asked
+    def _wake_all(self) -> None:
+        for waiter in self._waiters:
+            _wake(waiter)
+        self._waiters.clear()
 
-    async def _message(self, event: Event) -> str | bytes:
-        text, data = event.get("text"), event.get("bytes")
-        message: str | bytes = (data or b"") if text is None else text
-        limit = self._max_message_size
-        if limit is not None and len(message.encode() if isinstance(message, str) else message) > limit:
-            await self.close(CloseReason.MESSAGE_TOO_BIG, f"message of more than {limit} bytes")
-            raise self.protocol.closed_error()
-        return message
+    async def _look(self) -> None:
+        """Learn what the server knows without waiting."""
+        self._ask()
+        if self._asking is not None:
+            await asyncio.sleep(0)  # the task's turn, in which it is answered if there is an answer
+
+    def _ask(self) -> None:
+        if self._asking is None and self._message is None and self.protocol.close_status is None:
+            self._asking = self.loop.create_task(self._next_event())
+
+    async def _next_event(self) -> None:
+        try:
+            event = await self._asgi_receive()
+        except Exception:  # there is nothing to receive any more; each server has its own way to say so
+            event = {"type": "websocket.disconnect"}
+        finally:
+            self._asking = None
+        if event["type"] == "websocket.receive":
+            text, data = event.get("text"), event.get("bytes")
+            message: str | bytes = (data or b"") if text is None else text
+            limit = self._max_message_size
+            if limit is not None and len(message.encode() if isinstance(message, str) else message) > limit:
+                await self.close(CloseReason.MESSAGE_TOO_BIG, f"message of more than {limit} bytes")
+            else:
+                self._message = message
+        elif event["type"] == "websocket.disconnect":
+            self._disconnected(event.get("code"), event.get("reason"))
+        self._wake_all()
 
     async def send(self, data: Any) -> None:
         """Send one message."""
-        if self.protocol.open and self._asker is None:
-            # Some servers say nothing when a message is sent to a client that has gone.
-            asked = self._ask()
-            if not asked.done():
-                await asyncio.sleep(0)
-            if asked.done() and self._asked is asked and asked.result()["type"] == "websocket.disconnect":
-                self._disconnected(asked.result())
+        if self.protocol.open:
+            await self._look()  # some servers say nothing when a message is sent to a client that has gone
         if not self.protocol.open:
             raise self.protocol.closed_error()
         if isinstance(data, (bytes, bytearray, memoryview)):
             event: Event = {"type": "websocket.send", "bytes": bytes(data)}
         else:
-            event = {"type": "websocket.send", "text": data if isinstance(data, str) else str(data)}
+            text = data if isinstance(data, str) else str(data)
+            if not text.isascii():
+                text.encode()  # lone surrogates are the caller's mistake, not the end of the connection
+            event = {"type": "websocket.send", "text": text}
         try:
             await self._asgi_send(event)
-        except Exception:  # each server has its own for this
-            self._disconnected({})
+        except Exception:  # the client has gone; each server has its own way to say so
+            await self._look()  # with which code?
+            self._disconnected(None, None)
             raise self.protocol.closed_error() from None
 
     async def ping(self, payload: bytes) -> None:
@@ -133,26 +190,34 @@ class AsgiLink:
     async def close(self, code: int, reason: str) -> None:
         """Close the connection."""
         check_close(code, reason)
-        if not self.protocol.open:
-            return
-        self.protocol.open = False
-        self.protocol.close_status = (code, reason)
+        if self.protocol.open:
+            self._disconnected(code, reason)
+            await self._send_close(code, reason)
+
+    async def _send_close(self, code: int, reason: str) -> None:
         try:
             await self._asgi_send({"type": "websocket.close", "code": int(code), "reason": reason})
         except Exception:  # the client has gone; each server has its own way to say so
             pass
-        finally:
-            self.abandon()
 
     def abandon(self) -> None:
-        """Stop asking the server."""
-        self.protocol.open = False
-        if self._asked is not None and not self._loop.is_closed():
-            self._asked.cancel()
+        """End a connection that nobody can use any more, without waiting."""
+        # Most servers do this by themselves when their application returns; with the others the client would wait for ever.
+        if self.protocol.open:
+            self._disconnected(CloseReason.GOING_AWAY, "")
+            task = self.loop.create_task(self._send_close(CloseReason.GOING_AWAY, ""))
+            _closing.add(task)
+            task.add_done_callback(_closing.discard)
 
-    def _disconnected(self, event: Event) -> None:
+    def _disconnected(self, code: int | None, reason: str | None) -> None:
         self.protocol.open = False
         if self.protocol.close_status is None:
-            code = event.get("code")
-            self.protocol.close_status = (CloseReason.ABNORMAL_CLOSURE if code is None else code, event.get("reason") or None)
-        self.abandon()
+            self.protocol.close_status = (CloseReason.ABNORMAL_CLOSURE if code is None else code, reason or None)
+        if self._asking is not None:
+            self._asking.cancel()
+        self._wake_all()
+
+
+def _wake(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)

@@ -4,8 +4,8 @@ It answers pings, notices a close, sends keepalive pings, enforces deadlines and
 the business of the caller of ``receive``; the keeper only *adopts* a connection that nobody has read for a grace period, and
 lets it go as soon as somebody reads it again.
 
-Who may touch what: `_links`, `_adopted`, `_deadlines` and the selector belong to the keeper's own thread.  `_commands` is a
-deque that anybody appends to; `_lock` guards starting and ending the thread.
+Who may touch what: `_links`, `_deadlines` and `_sockets` belong to the keeper's own thread.  `_commands` is a deque that anybody
+appends to; `_lock` guards starting and ending the thread.
 """
 
 from __future__ import annotations
@@ -61,18 +61,12 @@ class Keeper:
         self._backend = backend
         self._lock = backend.lock()
         self._running = False
+        self._orphaned = False
         self._commands: deque[tuple[Callable[[Watched], None], Watched, Event | None]] = deque()
         self._links: set[Watched] = set()
-        self._adopted: dict[Watched, int] = {}
-        # A heap of [deadline, tiebreak, link]; _due finds a link's entry, whose link becomes None when it no longer counts.
-        self._deadlines: list[list[Any]] = []
-        self._due: dict[Watched, list[Any]] = {}
-        self._tiebreak = count()
-        self._orphaned = False
+        self._deadlines = Deadlines()
         self._next_look = 0.0
-        self._selector: Any = None
-        self._wake_in: Any = None
-        self._wake_out: Any = None
+        self._sockets: Sockets | None = None
 
     # For everybody
 
@@ -98,7 +92,8 @@ class Keeper:
         else:
             # A finalizer may interrupt whoever holds the lock.  The keeper is running, as it watches this connection.
             self._commands.append((self.let_go, link, None))
-            self._wake()
+            if self._sockets is not None:
+                self._sockets.wake()
 
     def orphan(self) -> None:
         """Be of no use from now on: the process was forked, and the thread stayed behind in the parent.
@@ -115,27 +110,17 @@ class Keeper:
             self._commands.append((command, link, done))
             if not self._running:
                 self._start()
+            sockets = self._sockets
         finally:
             self._lock.release()
-        self._wake()
-
-    def _wake(self) -> None:
-        try:
-            self._wake_out.send(b"\0")
-        except (BlockingIOError, InterruptedError):
-            pass  # it has been woken often enough
-        except OSError:
-            pass  # it has just ended, which it does only when there is no command left
+        assert sockets is not None
+        sockets.wake()
 
     def _start(self) -> None:
         """Start the thread; the lock is held."""
-        self._selector = self._backend.selector_class()
-        self._wake_in, self._wake_out = self._backend.socketpair()
-        self._wake_in.setblocking(False)
-        self._wake_out.setblocking(False)
-        self._selector.register(self._wake_in, selectors.EVENT_READ, None)
+        self._sockets = Sockets(self._backend)
         self._next_look = self._backend.clock() + GRACE
-        thread = self._backend.thread_class(target=self._run)
+        thread = self._backend.thread_class(target=self._run, args=(self._sockets,))
         if hasattr(thread, "daemon"):
             thread.daemon = True  # a connection that is left open does not keep a program from ending
         self._running = True
@@ -143,28 +128,26 @@ class Keeper:
 
     # The keeper's own thread
 
-    def _run(self) -> None:
+    def _run(self, sockets: Sockets) -> None:
         try:
             while not self._may_end():
-                for key, mask in self._selector.select(self._patience()):
-                    if key.data is None:
-                        self._drain_wake_ups()
-                    else:
-                        self._safely(self._serve, key.data, mask)
-                self._obey()
+                for link, mask in sockets.select(self._patience(sockets)):
+                    self._safely(self._serve, link, mask)
+                while self._commands:
+                    command, link, done = self._commands.popleft()
+                    self._safely(command, link)
+                    if done is not None:
+                        done.set()
                 self._meet_deadlines()
-                self._look_around()
+                self._look_around(sockets)
                 # A selector may return without having parked, and somebody else may have to run before anything changes.
                 self._backend.sleep(0)
         except BaseException:
-            self._lock.acquire()  # killed: the next connection starts another keeper, for all of them
+            self._lock.acquire()  # killed: the next connection starts another thread, for all of them
             raise
         finally:
             self._running = False
-            self._adopted.clear()
-            self._selector.close()
-            self._wake_in.close()
-            self._wake_out.close()
+            sockets.close()
             self._lock.release()
 
     def _may_end(self) -> bool:
@@ -177,20 +160,14 @@ class Keeper:
         self._lock.release()
         return False
 
-    def _patience(self) -> float | None:
+    def _patience(self, sockets: Sockets) -> float | None:
         """Seconds until there is something to do without being woken; ``None`` for never."""
         if self._commands:
             return 0
-        due = self._next_look if len(self._adopted) < len(self._links) else None
-        if self._deadlines and (due is None or self._deadlines[0][0] < due):
-            due = self._deadlines[0][0]
+        due = self._deadlines.first
+        if sockets.count < len(self._links) and (due is None or self._next_look < due):
+            due = self._next_look
         return None if due is None else max(0.0, due - self._backend.clock())
-
-    def _drain_wake_ups(self) -> None:
-        try:
-            self._wake_in.recv(4096)
-        except OSError:
-            pass
 
     def _safely(self, action: Callable[..., None], link: Watched, *arguments: Any) -> None:
         """One connection's fault must not end the care for all others."""
@@ -200,42 +177,34 @@ class Keeper:
             logger.exception("a connection failed while it was looked after")
             self.let_go(link)
 
-    def _obey(self) -> None:
-        while self._commands:
-            command, link, done = self._commands.popleft()
-            self._safely(command, link)
-            if done is not None:
-                done.set()
-
     def _take_in(self, link: Watched) -> None:
         if not link.finished:
             link.seen = link.turn
             self._links.add(link)
-            self._schedule(link)
+            self._deadlines.put(link, link.next_deadline())
 
     def _attend(self, link: Watched) -> None:
-        if link in self._links:
-            self._schedule(link)
+        if link in self._links and not link.finished:
+            self._deadlines.put(link, link.next_deadline())
             self._watch(link)
 
     def let_go(self, link: Watched) -> None:
         """Forget a connection; only for the keeper's own thread."""
         self._links.discard(link)
-        self._unwatch(link)
-        entry = self._due.pop(link, None)
-        if entry is not None:
-            entry[2] = None
+        self._deadlines.drop(link)
+        assert self._sockets is not None
+        self._sockets.unwatch(link)
 
-    def _look_around(self) -> None:
+    def _look_around(self, sockets: Sockets) -> None:
         """Adopt the connections that nobody has read since the last look."""
         now = self._backend.clock()
         if now < self._next_look:
             return
         self._next_look = now + GRACE
-        if len(self._adopted) == len(self._links):
+        if sockets.count == len(self._links):
             return
         for link in list(self._links):
-            if link in self._adopted:
+            if link.watched:
                 continue
             if link.finished:
                 self.let_go(link)
@@ -257,75 +226,153 @@ class Keeper:
     def _pump(self, link: Watched) -> None:
         if link.pump():
             self._commands.append((self._pump, link, None))  # after the others had their turn
-        self._schedule(link)
+        if not link.finished:
+            self._deadlines.put(link, link.next_deadline())
         self._watch(link)
 
     def _watch(self, link: Watched, reading: bool = True) -> None:
         """Bring the selector up to date with what the connection needs."""
+        assert self._sockets is not None
         needs_reading, needs_writing = link.needs()
         mask = selectors.EVENT_WRITE if needs_writing else 0
         if reading and needs_reading and link.turn == link.seen:
             mask |= selectors.EVENT_READ
         if link.finished or link not in self._links or not mask:
-            self._unwatch(link)
-        elif link not in self._adopted:
-            link.watched = True
-            self._adopted[link] = mask
-            self._register(link, mask)
-            if link.finished:  # by somebody who saw `watched` too early to tell us
-                self._unwatch(link)
-        elif self._adopted[link] != mask:
-            self._adopted[link] = mask
-            self._selector.modify(link.sock, mask, link)
+            self._sockets.unwatch(link)
+        else:
+            stale = self._sockets.watch(link, mask)
+            if stale is not None:
+                self.let_go(stale)
+                self._sockets.watch(link, mask)
 
-    def _register(self, link: Watched, mask: int) -> None:
+    def _meet_deadlines(self) -> None:
+        while (link := self._deadlines.take(self._backend.clock())) is not None:
+            due = link.next_deadline()
+            if due is not None and due <= self._backend.clock():
+                self._safely(self._meet_deadline, link)
+            if link in self._links and not link.finished:
+                self._deadlines.put(link, link.next_deadline())
+
+    def _meet_deadline(self, link: Watched) -> None:
+        link.on_deadline(self._backend.clock())
+        self._watch(link)
+
+
+class Sockets:
+    """The selector, with the sockets that wake it; belongs to the keeper's thread, but for `wake`."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._selector: Any = backend.selector_class()
+        self._wake_in, self._wake_out = backend.socketpair()
+        self._wake_in.setblocking(False)
+        self._wake_out.setblocking(False)
+        self._selector.register(self._wake_in, selectors.EVENT_READ, None)
+        self._masks: dict[Watched, int] = {}
+
+    @property
+    def count(self) -> int:
+        """How many connections are watched."""
+        return len(self._masks)
+
+    def wake(self) -> None:
+        """Have `select` return."""
+        try:
+            self._wake_out.send(b"\0")
+        except (BlockingIOError, InterruptedError):
+            pass  # it has been woken often enough
+        except OSError:
+            pass  # the keeper has just ended, which it does only when there is nothing to do
+
+    def select(self, timeout: float | None) -> list[tuple[Watched, int]]:
+        """Return the connections that are ready, and for what, after `timeout` seconds at the latest."""
+        ready = [(key.data, mask) for key, mask in self._selector.select(timeout)]
+        if any(link is None for link, _ in ready):
+            try:
+                self._wake_in.recv(4096)
+            except OSError:
+                pass
+        return [(link, mask) for link, mask in ready if link is not None]
+
+    def watch(self, link: Watched, mask: int) -> Watched | None:
+        """Watch a connection for reading, writing or both; return a stale one that is in the way, then nothing has changed."""
+        known = self._masks.get(link)
+        if known == mask:
+            return None
+        if known is not None:
+            self._masks[link] = mask
+            self._selector.modify(link.sock, mask, link)
+            return None
+        link.watched = True
         try:
             self._selector.register(link.sock, mask, link)
+            self._masks[link] = mask
         except KeyError:
             # The web server closed a connection's descriptor without a word, and the number is in use again.
-            stale = self._selector.get_map()[link.sock.fileno()].data
-            self.let_go(stale)
-            self._selector.register(link.sock, mask, link)
+            stale: Watched = self._selector.get_map()[link.sock.fileno()].data
+            return stale
         except (ValueError, OSError):
             if not link.finished:  # then somebody has just closed it
                 raise
+        if link.finished:  # by somebody who saw `watched` too early to tell us
+            self.unwatch(link)
+        return None
 
-    def _unwatch(self, link: Watched) -> None:
-        if self._adopted.pop(link, None) is not None:
+    def unwatch(self, link: Watched) -> None:
+        """Watch a connection no more."""
+        if self._masks.pop(link, None) is not None:
             try:
                 self._selector.unregister(link.sock)
             except (KeyError, ValueError, OSError):
                 pass  # its descriptor was closed under us, by a web server for example
         link.watched = False
 
-    def _schedule(self, link: Watched) -> None:
-        deadline = link.next_deadline()
-        if deadline is None or link.finished:
+    def close(self) -> None:
+        """Free the descriptors."""
+        for link in list(self._masks):
+            self.unwatch(link)
+        self._selector.close()
+        self._wake_in.close()
+        self._wake_out.close()
+
+
+class Deadlines:
+    """When to look at which connection: one time for each, in a heap.  Belongs to the keeper's thread."""
+
+    def __init__(self) -> None:
+        # Entries are [deadline, tiebreak, link]; the link becomes None when the entry no longer counts.
+        self._heap: list[list[Any]] = []
+        self._entries: dict[Watched, list[Any]] = {}
+        self._tiebreak = count()
+
+    @property
+    def first(self) -> float | None:
+        """The earliest deadline; it may be one that no longer counts."""
+        return self._heap[0][0] if self._heap else None
+
+    def put(self, link: Watched, deadline: float | None) -> None:
+        """Set a connection's deadline, unless it is looked at earlier anyway; ``None`` sets none."""
+        known = self._entries.get(link)
+        if deadline is None or (known is not None and known[0] <= deadline):
             return
-        known = self._due.get(link)
-        if known is not None:
-            if known[0] <= deadline:
-                return  # looked at again then
-            known[2] = None
+        self.drop(link)
         entry = [deadline, next(self._tiebreak), link]
-        self._due[link] = entry
-        heapq.heappush(self._deadlines, entry)
+        self._entries[link] = entry
+        heapq.heappush(self._heap, entry)
 
-    def _meet_deadlines(self) -> None:
-        while self._deadlines and self._deadlines[0][0] <= self._backend.clock():
-            link = heapq.heappop(self._deadlines)[2]
-            if link is None:
-                continue
-            del self._due[link]
-            due = link.next_deadline()
-            if due is not None and due <= self._backend.clock():
-                self._safely(self._meet_deadline, link)
-            if link in self._links:
-                self._schedule(link)
+    def drop(self, link: Watched) -> None:
+        """Remove a connection's deadline."""
+        entry = self._entries.pop(link, None)
+        if entry is not None:
+            entry[2] = None
 
-    def _meet_deadline(self, link: Watched) -> None:
-        link.on_deadline(self._backend.clock())
-        self._watch(link)
+    def take(self, now: float) -> Watched | None:
+        """Remove and return a connection whose deadline has come, ``None`` when there is none."""
+        while self._heap and self._heap[0][0] <= now:
+            link: Watched | None = heapq.heappop(self._heap)[2]
+            if link is not None:
+                del self._entries[link]
+                return link
+        return None
 
 
 # The running keepers: for each scope (a hub, or the process) and backend one.

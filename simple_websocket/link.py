@@ -10,6 +10,7 @@ Locks, always taken in this order, and by the keeper only when they are free:
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import Any
 
 from .backends import Backend, Lock
@@ -46,8 +47,8 @@ class Link:
     """
 
     __slots__ = (
-        "_clock", "_disposed", "_end_lock", "_keeper", "_outbound", "_owns_socket", "_pid", "_receive_bytes", "_spared",
-        "_transport", "_unread", "finished", "protocol", "read_lock", "seen", "turn", "watched",
+        "_call_keeper", "_clock", "_disposed", "_end_lock", "_keeper", "_outbound", "_owns_socket", "_pid", "_receive_bytes",
+        "_spared", "_transport", "_unread", "finished", "protocol", "read_lock", "seen", "turn", "watched",
     )  # fmt: skip
 
     def __init__(
@@ -61,6 +62,8 @@ class Link:
         self.finished = False
         self._clock = backend.clock
         self._transport = transport
+        self._keeper = keeper_for(backend)
+        self._call_keeper = partial(self._keeper.attend, self)
         self._outbound = Outbound(self._transport, protocol, backend, self._call_keeper)
         self._end_lock: Lock = backend.lock()
         self._owns_socket = owns_socket
@@ -69,11 +72,7 @@ class Link:
         self._disposed = False
         self._spared = 0
         self._pid = os.getpid()
-        self._keeper = keeper_for(backend)
         self._keeper.add(self)
-
-    def _call_keeper(self) -> None:
-        self._keeper.attend(self)
 
     # Receiving
 
@@ -102,6 +101,7 @@ class Link:
     def _read_message(self, deadline: float | None) -> str | bytes | None:
         """Read until there is a message; the read lock is held."""
         protocol = self.protocol
+        receive_bytes = self._receive_bytes
         while True:
             event = protocol.next_event()
             if protocol.pending:
@@ -115,7 +115,12 @@ class Link:
                 left = None if deadline is None else max(0.0, deadline - self._clock())
             else:
                 left = self._go_on_closing(deadline)
-            data = self._transport.read(max(self._receive_bytes, min(protocol.expected, _MAX_READ)), left)
+            size = protocol.expected
+            if size < receive_bytes:
+                size = receive_bytes
+            elif size > _MAX_READ:
+                size = max(receive_bytes, _MAX_READ)
+            data = self._transport.read(size, left)
             if data is not None:
                 protocol.receive_data(data)
             elif deadline is not None and deadline <= self._clock():
@@ -297,6 +302,11 @@ class Link:
 
     def on_deadline(self, now: float) -> None:
         """Do what is due."""
+        if self.read_lock.acquire(blocking=False):
+            try:
+                self._read_ahead()  # the sign of life may be here, and only waits to be read
+            finally:
+                self.read_lock.release()
         if not self._unread.has_room:
             self._spared += 1  # the peer cannot show that it lives while nobody receives what it sent: not its fault
         self.protocol.on_deadline(now, self.protocol.heard + self._outbound.progress + self._spared)

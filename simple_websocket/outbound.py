@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable
 
 from .backends import Backend, Lock
+from .errors import ConnectionClosed
 from .protocol.connection import Frame, Protocol
 from .transport import Transport
 
@@ -25,7 +26,7 @@ class Outbound:
     :param leftover: called, without the lock, when something is left in the outbox and somebody has to see to it.
     """
 
-    __slots__ = ("_clock", "_leftover", "_outbox", "_protocol", "_transport", "lock", "progress")
+    __slots__ = ("_clock", "_leftover", "_outbox", "_protocol", "_transport", "_unsure", "lock", "progress")
 
     def __init__(self, transport: Transport, protocol: Protocol, backend: Backend, leftover: Callable[[], None]) -> None:
         self._transport = transport
@@ -33,6 +34,9 @@ class Outbound:
         self._clock = backend.clock
         self._leftover = leftover
         self._outbox: deque[memoryview] = deque()
+        # Between the moments when a frame is made, or written in part, and when the outbox says so: an exception that a signal
+        # handler raises then leaves nobody knowing what the peer has got, and the connection cannot be used for sending any more.
+        self._unsure = False
         self.lock: Lock = backend.lock()
         #: Counts what was written of large frames: a sign of life for the keepalive.
         self.progress = 0
@@ -47,12 +51,15 @@ class Outbound:
 
         The frame is made under the lock, so that frames are written in the order in which they were made.
         """
-        lock = self.lock
-        lock.acquire()
+        self.lock.acquire()
         try:
+            self._unsure = True
             return self._write(frame(*arguments), None)
+        except (ConnectionClosed, ValueError, TypeError):
+            self._unsure = False  # refused before anything was made of it
+            raise
         finally:
-            lock.release()
+            self._release()
             if self._protocol.pending or self._outbox:
                 self.flush()  # somebody wanted to write meanwhile, or this frame was interrupted in the middle
 
@@ -66,12 +73,15 @@ class Outbound:
             if not acquire(self.lock, deadline, self._clock):
                 return
             try:
-                if not self._drain(deadline) or not self._write(protocol.data_to_send(), deadline):
+                if not self._drain(deadline):
+                    break
+                self._unsure = True
+                if not self._write(protocol.data_to_send(), deadline):
                     break
                 if protocol.failure and protocol.close_sent:
                     self._transport.end_writing()  # the peer need not answer: it is being read to its end only (section 7.1.7)
             finally:
-                self.lock.release()
+                self._release()
         if self._outbox:
             self._leftover()
 
@@ -80,9 +90,15 @@ class Outbound:
         if not acquire(self.lock, deadline, self._clock):
             return
         try:
+            self._unsure = True
             self._write(self._protocol.close(code, reason), deadline)
         finally:
-            self.lock.release()
+            self._release()
+
+    def _release(self) -> None:
+        if self._unsure:
+            self._cut()
+        self.lock.release()
 
     def _write(self, frame: Frame, deadline: float | None) -> bool:
         """Write a frame behind what is in the outbox; return whether all is written."""
@@ -91,11 +107,13 @@ class Outbound:
             # All that there is to nearly every message.
             sent = self._try(frame) if frame else 0
             if sent == len(frame) or sent < 0:
+                self._unsure = False
                 return sent >= 0
             outbox.append(memoryview(frame)[sent:])
         else:
             parts = (frame,) if isinstance(frame, bytes) else frame
             outbox.extend(memoryview(part) for part in parts if part)
+        self._unsure = False
         return self._drain(deadline)
 
     def _drain(self, deadline: float | None) -> bool:
@@ -103,15 +121,17 @@ class Outbound:
         outbox = self._outbox
         while outbox:
             part = outbox[0]
+            self._unsure = True
             sent = self._try(part)
+            if sent == len(part):
+                outbox.popleft()
+            elif sent > 0:
+                outbox[0] = part[sent:]
+            self._unsure = False
             if sent < 0:
                 return False
             if sent:
                 self.progress += 1
-                if sent == len(part):
-                    outbox.popleft()
-                else:
-                    outbox[0] = part[sent:]
                 continue
             left = None if deadline is None else deadline - self._clock()
             if left is not None and left <= 0:
@@ -121,18 +141,18 @@ class Outbound:
 
     def _try(self, data: bytes | memoryview) -> int:
         """Write what the socket takes at once; return how much that was, -1 when writing has failed for good."""
-        sent = -1
         try:
-            sent = self._transport.try_write(data)
+            return self._transport.try_write(data)
         except OSError:
-            pass
-        finally:
-            if sent < 0:
-                # Failed; or interrupted by a signal handler's exception, and then nobody knows how much was written.
-                # Nothing more can be sent, but what has arrived can still be received.
-                self._outbox.clear()
-                self._protocol.end_of_sending(self._clock())
-        return sent
+            self._cut()
+            return -1
+
+    def _cut(self) -> None:
+        """Send nothing more; what has arrived can still be received."""
+        self._outbox.clear()
+        self._unsure = False
+        self._protocol.end_of_sending(self._clock())
+        self._transport.end_writing()
 
 
 def acquire(lock: Lock, deadline: float | None, clock: Callable[[], float]) -> bool:

@@ -46,7 +46,9 @@ class Connection:
         :return: ``str`` for a text message, ``bytes`` for a binary one, ``None`` when none came in time.
         :raises ConnectionClosed: the connection has ended; all messages received before have been returned.
         """
-        return self._open_link.receive(timeout)
+        link = self._link
+        assert link is not None  # as in _open_link, without the cost of a property for every message
+        return link.receive(timeout)
 
     def send(self, data: Any) -> None:
         """Send a message (RFC 6455 section 6.1), whole; safe from any thread or greenlet.  Waits while the peer is slow.
@@ -54,7 +56,9 @@ class Connection:
         :param data: ``bytes``, ``bytearray`` or ``memoryview`` for a binary message; anything else is sent as text.
         :raises ConnectionClosed: the connection is closing or has ended.
         """
-        self._open_link.send(data)
+        link = self._link
+        assert link is not None  # as above
+        link.send(data)
 
     def ping(self, payload: bytes = b"") -> None:
         """Send a ping (RFC 6455 section 5.5.2); `latency` tells when its pong has come.

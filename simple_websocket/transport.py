@@ -23,6 +23,8 @@ _CROSSED_WAIT = 0.005
 
 _SHUTDOWN_WAIT = 1.0
 
+_DONTWAIT = int(getattr(socket, "MSG_DONTWAIT", 0))  # used where there is one only: see Backend.parks_in_recv
+
 # OpenSSL writes one record of 16 KiB at a time; a larger slice would be made for nothing.
 _TLS_WRITE = 16 * 1024
 
@@ -51,14 +53,19 @@ class Transport:
         :param size: the most bytes to return.
         :param timeout: seconds to wait, ``None`` for as long as it takes.
         """
-        if timeout is not None or not self._drained:
-            data = self.try_read(size)
-            if data is not None:
-                return data
-        deadline = None if timeout is None else self._clock() + timeout
+        if timeout is None:
+            if self._drained:
+                self._wait_readable(None)
+            while (data := self.try_read(size)) is None:
+                self._wait_readable(None)
+            return data
+        data = self.try_read(size)
+        if data is not None:
+            return data
+        deadline = self._clock() + timeout
         while True:
-            left = None if deadline is None else deadline - self._clock()
-            if left is not None and left <= 0:
+            left = deadline - self._clock()
+            if left <= 0:
                 return None
             if self._wait_readable(left):
                 data = self.try_read(size)
@@ -157,7 +164,7 @@ class ThreadTransport(Transport):
 
     def try_read(self, size: int) -> bytes | None:
         try:
-            data: bytes = self.sock.recv(size, socket.MSG_DONTWAIT)
+            data: bytes = self.sock.recv(size, _DONTWAIT)
             return data
         except (BlockingIOError, InterruptedError):
             return None
@@ -166,7 +173,7 @@ class ThreadTransport(Transport):
 
     def try_write(self, data: bytes | memoryview) -> int:
         try:
-            sent: int = self.sock.send(data, socket.MSG_DONTWAIT)
+            sent: int = self.sock.send(data, _DONTWAIT)
             return sent
         except (BlockingIOError, InterruptedError):
             return 0

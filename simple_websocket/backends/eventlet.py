@@ -53,17 +53,17 @@ class TrampolineWaiter:
         self._fd = sock.fileno()
 
     def readable(self, timeout: float | None) -> bool:
-        return self._wait({"read": True}, timeout)
+        return self._wait(True, None, timeout)
 
     def writable(self, timeout: float | None) -> bool:
-        return self._wait({"write": True}, timeout)
+        return self._wait(None, True, timeout)
 
-    def _wait(self, direction: dict[str, bool], timeout: float | None) -> bool:
+    def _wait(self, read: bool | None, write: bool | None, timeout: float | None) -> bool:
         try:
             if timeout is None:
-                eventlet.hubs.trampoline(self._fd, **direction)
+                eventlet.hubs.trampoline(self._fd, read, write)
             else:
-                eventlet.hubs.trampoline(self._fd, timeout=max(0.0, timeout), timeout_exc=_Expired, **direction)
+                eventlet.hubs.trampoline(self._fd, read, write, max(0.0, timeout), _Expired)
         except _Expired:
             return False
         except eventlet.hubs.IOClosed:

@@ -52,9 +52,14 @@ class HubWaiter:
         self._write: Any = None
 
     def readable(self, timeout: float | None) -> bool:
-        if self._read is None:
-            self._read = gevent.get_hub().loop.io(self._fd, _READ, ref=self._ref)
-        return self._wait(self._read, timeout)
+        hub = gevent.get_hub()
+        watcher = self._read
+        if watcher is None:
+            watcher = self._read = hub.loop.io(self._fd, _READ, ref=self._ref)
+        if timeout is None:
+            hub.wait(watcher)
+            return True
+        return self._wait(watcher, timeout)
 
     def writable(self, timeout: float | None) -> bool:
         if self._write is None:

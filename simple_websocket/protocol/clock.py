@@ -8,6 +8,11 @@ from __future__ import annotations
 __all__ = ["Keepalive"]
 
 
+# Somebody who asks this many seconds too late has been stopped, or the machine was asleep: what the peer sent meanwhile has not
+# been read yet, so it gets its time once more.
+_PAUSE = 1.0
+
+
 class Keepalive:
     """Decides about pings every `interval` seconds and about a peer that gave no sign of life within `timeout` of one.
 
@@ -43,6 +48,8 @@ class Keepalive:
         if self._awaited >= 0:
             if signs != self._awaited:
                 self._awaited = -1
+            elif now >= self._given_up_at + _PAUSE:
+                self._given_up_at = now + self._timeout
             elif now >= self._given_up_at:
                 return False, True
         if now < self._next_ping:

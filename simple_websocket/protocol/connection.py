@@ -41,6 +41,10 @@ Frame = bytes | tuple[bytes, bytes]
 # than it reads cannot make us remember more (section 5.5.3 allows to answer the latest only).
 _MAX_CONTROL_QUEUE = 64
 
+# A peer that broke the protocol is given this many seconds to read why and go (section 7.1.7): ending TCP while it still
+# sends would reset the connection, and it might never see the Close frame.
+_FAILURE_TIMEOUT = 1.0
+
 # Unanswered pings whose time is remembered, for the latency.
 _MAX_PINGS = 16
 
@@ -139,18 +143,18 @@ class Protocol:
                 piece = self._decoder.next_piece()
                 if piece is None:
                     return None
-                opcode = piece[0]
+                opcode, rsv1, fin, payload, frame_ends = piece
                 if opcode < CLOSE:
-                    message = self._assembler.add(*piece)
+                    message = self._assembler.add(opcode, rsv1, fin, payload, frame_ends)
                     if message is not None:
                         return message
                 elif opcode == PONG:
-                    return Pong(piece[3])
+                    return Pong(payload)
                 elif opcode == PING:
-                    self._answers.append((PONG, piece[3]))
+                    self._answers.append((PONG, payload))
                     self.pending = True
                 else:
-                    self.close_received = _parse_close(piece[3])
+                    self.close_received = _parse_close(payload)
                     self._decoder.discard()
                     self.open = False
                     self.pending = True
@@ -272,9 +276,10 @@ class Protocol:
                 self._close_by = now  # the peer is not asked to confirm
 
     def start_close_timer(self, now: float) -> float:
-        """Return when the closing handshake has to be over; it starts now, if it did not before."""
+        """Return when closing has to be over; it starts now, if it did not before."""
         if self._close_by is None:
-            self._close_by = now + self._close_timeout
+            timeout = self._close_timeout
+            self._close_by = now + (timeout if self.failure is None else min(timeout, _FAILURE_TIMEOUT))
         return self._close_by
 
     def begin_close(self, code: int, reason: str, now: float) -> float:

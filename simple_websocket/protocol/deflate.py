@@ -134,6 +134,8 @@ class DeflateExtension(Extension):
         self._client_bits = _bits(answer, "client_max_window_bits")
         if self._server_bits > (self._wanted.server_max_window_bits or _MAX_WINDOW):
             raise ValueError("server_max_window_bits is larger than offered")
+        if "client_max_window_bits" in answer and self._client_bits > (self._wanted.client_max_window_bits or _MAX_WINDOW):
+            raise ValueError("client_max_window_bits is larger than offered")
         if self._client_bits < 9:
             raise ValueError("client_max_window_bits=8 cannot be met")
         self._server_afresh = "server_no_context_takeover" in answer
@@ -220,7 +222,8 @@ class Deflater:
         out = self._zlib.compress(data) + self._zlib.flush(zlib.Z_SYNC_FLUSH)
         if self._afresh:
             self._zlib = None
-        # A second flush of nothing produces nothing; an empty message is one empty block all the same (section 7.2.3.6).
+        # In some versions of zlib a second flush of nothing produces nothing; an empty message is one empty block all the same
+        # (section 7.2.3.6).
         return out[:-4] if out.endswith(_TAIL) else b"\x00"
 
 

@@ -86,7 +86,7 @@ class FrameDecoder:
     @property
     def expected(self) -> int:
         """Payload bytes of the current data frame that have not arrived yet."""
-        return self._left - (len(self._data) - self._pos) if self._left else 0
+        return max(0, self._left - (len(self._data) - self._pos)) if self._left else 0
 
     @property
     def buffered(self) -> bool:
@@ -119,22 +119,20 @@ class FrameDecoder:
         if len(data) - pos < 2:
             return None
         # A complete frame with a short payload is nearly every frame there is.
-        size = data[pos + 1] - self._mask_bit
+        mask_bit = self._mask_bit
+        size = data[pos + 1] - mask_bit
         if 0 <= size < 126:
             kind = self._kinds.get(data[pos])
             if kind is not None:
-                if self._mask_bit:
-                    start = pos + 6
-                    end = start + size
-                    if end <= len(data):
-                        self._pos = end
-                        return (*kind, apply_mask(data[start:end], data[pos + 2 : start]), True)
-                else:
-                    start = pos + 2
-                    end = start + size
-                    if end <= len(data):
-                        self._pos = end
-                        return (*kind, data[start:end], True)
+                start = pos + 6 if mask_bit else pos + 2
+                end = start + size
+                if end <= len(data):
+                    self._pos = end
+                    opcode, rsv1, fin = kind
+                    payload = data[start:end]
+                    if mask_bit:
+                        payload = apply_mask(payload, data[pos + 2 : start])
+                    return opcode, rsv1, fin, payload, True
         return self._next_of_header()
 
     def _next_of_header(self) -> Piece | None:
@@ -169,6 +167,8 @@ class FrameDecoder:
                 raise _violation("payload length with the most significant bit set")
         allowed = 0 if control or opcode == CONTINUATION else self._rsv_allowed
         if first & 0x70 & ~allowed:
+            if data.startswith(b"HTTP/1.", pos):
+                raise _violation("an HTTP response in the WebSocket: the server's handler failed, or returned without close()")
             raise _violation("reserved bit set")
         if second & _MASK != self._mask_bit:
             raise _violation("frame not masked" if self._mask_bit else "frame masked by a server")
@@ -180,16 +180,9 @@ class FrameDecoder:
             start += 4
         rsv1 = first & RSV1 != 0
         if control:
-            end = start + size
-            if len(data) < end:
-                return None
-            self._pos = end
-            payload = data[start:end]
-            return (opcode, rsv1, fin, apply_mask(payload, key) if key else payload, True)
+            return None  # it comes in one piece, which is not complete
         self._announce(opcode, rsv1, size)
         self._pos = start
-        if not size:
-            return (opcode, rsv1, fin, b"", True)
         self._left, self._opcode, self._rsv1, self._fin, self._key = size, opcode, rsv1, fin, key
         return self._next_of_payload()
 

@@ -169,7 +169,8 @@ class ClientHandshake:
                     self._rejection = event
                     if not event.has_body:
                         raise self._refused(event)
-                elif isinstance(event, RejectData):
+                else:
+                    assert isinstance(event, RejectData)
                     self._body += event.data
                     if self._rejection is not None and (event.body_finished or len(self._body) >= _MAX_BODY):
                         raise self._refused(self._rejection)

@@ -10,7 +10,7 @@ _SLOW_IS_FINE = (HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.f
 
 # Derived from the test alone, so that what fails on one machine fails on every other.
 settings.register_profile(
-    "default", max_examples=200, derandomize=True, deadline=None, phases=_PHASES, suppress_health_check=_SLOW_IS_FINE
+    "default", max_examples=300, derandomize=True, deadline=None, phases=_PHASES, suppress_health_check=_SLOW_IS_FINE
 )
 # New examples each time; a failure prints the decorator that plays it again, on any machine.
 settings.register_profile(

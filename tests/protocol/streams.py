@@ -91,7 +91,7 @@ texts = st.text(max_size=12) | st.builds(_of_size, st.text(min_size=1, max_size=
 blobs = st.binary(max_size=12) | st.builds(_of_size, st.binary(min_size=1, max_size=8), sizes)
 messages = texts | blobs
 control_payloads = st.binary(max_size=8) | st.builds(_of_size, st.binary(min_size=1, max_size=3), st.just(125))
-codes = st.sampled_from([1000, 1001, 1011, 3000, 4999]) | st.integers(0, 65535)
+codes = st.sampled_from([1000, 1001, 1011, 3000, 4999, 999, 1004, 1005, 1006, 1014, 1015, 2999, 5000]) | st.integers(0, 65535)
 closes = st.just(b"") | st.builds(close_payload, codes, st.text(max_size=10)) | st.binary(max_size=6)
 controls = st.tuples(st.sampled_from([PING, PONG]), control_payloads)
 
@@ -120,7 +120,12 @@ def streams(draw: st.DrawFn, setup: Setup, most: int = 5) -> bytes:
             if compressor is None or afresh:
                 level = draw(st.sampled_from([6, 1, 0]))
                 compressor = zlib.compressobj(level, zlib.DEFLATED, -window)
-            data = (compressor.compress(data) + compressor.flush(zlib.Z_SYNC_FLUSH)).removesuffix(TAIL) or b"\x00"
+            if draw(st.integers(0, 6)) == 0:
+                # A last block, and the empty one that has to be behind it (RFC 7692 section 7.2.3.4).
+                data = compressor.compress(data) + compressor.flush(zlib.Z_FINISH) + b"\x00"
+                compressor = None
+            else:
+                data = (compressor.compress(data) + compressor.flush(zlib.Z_SYNC_FLUSH)).removesuffix(TAIL)
         cuts = sorted(draw(st.lists(st.integers(0, min(len(data), 40)), max_size=3)))
         ends = [*cuts, len(data)]
         for i, (start, end) in enumerate(zip([0, *cuts], ends, strict=True)):

@@ -117,7 +117,10 @@ def test_pause_between_ping_and_timeout_with_a_sign_read_meanwhile():
 def test_pause_between_ping_and_timeout_without_a_sign():
     keepalive = Keepalive(10, 3, 0.0)
     assert keepalive.on_deadline(10, 0) == PING
-    assert keepalive.on_deadline(3600, 0) == DEAD
+    # The process was stopped: what the peer sent meanwhile has not been read.
+    assert keepalive.on_deadline(3600, 0) == PING
+    assert keepalive.deadline == 3603
+    assert keepalive.on_deadline(3603, 0) == DEAD
 
 
 def test_pause_of_exactly_a_number_of_intervals():

@@ -129,6 +129,19 @@ def test_latency():
     assert protocol.latency == 1.0
 
 
+def test_latency_of_the_latest_of_several_pings():
+    protocol = server()
+    for i in range(1000):
+        protocol.ping(b"%d" % i, float(i))
+    protocol.pong_received(Pong(b"998"), 1000.0)
+    assert protocol.latency == 2.0
+    # That answered the earlier ones, too (section 5.5.3).
+    protocol.pong_received(Pong(b"997"), 1001.0)
+    assert protocol.latency == 2.0
+    protocol.pong_received(Pong(b"999"), 1005.0)
+    assert protocol.latency == 6.0
+
+
 def test_latency_is_not_changed_by_a_second_pong_for_the_same_ping():
     protocol = server()
     protocol.ping(b"one", 10.0)
