@@ -179,7 +179,7 @@ class AioLink(asyncio.Protocol):
 
     def abandon(self) -> None:
         """End a connection that nobody can use any more, without waiting."""
-        if self._transport is not None and not self._ended:
+        if self.protocol.open and self._transport is not None:  # what is closing has its deadline
             self.protocol.go_away()
             self._say_what_is_due()
             self._end()
@@ -188,7 +188,8 @@ class AioLink(asyncio.Protocol):
 
     @property
     def _over(self) -> bool:
-        return self._ended or self.protocol.state is State.CLOSED
+        # Whoever receives need not wait for the peer of a failed connection to end it (section 7.1.7).
+        return self._ended or self.protocol.failure is not None or self.protocol.state is State.CLOSED
 
     def _decode(self) -> None:
         """Keep the messages that have arrived, up to the bound, and stop reading there; do our part of closing."""
@@ -222,6 +223,8 @@ class AioLink(asyncio.Protocol):
         self.protocol.start_close_timer(self.loop.time())
         self._set_timer()
         self._end_if_closed()
+        if self._over:
+            self._wake_all()
 
     def _end_if_closed(self) -> None:
         """End the transport once the closing handshake is complete and written."""
@@ -233,7 +236,6 @@ class AioLink(asyncio.Protocol):
                 self._restart_timer(min(_EOF_TIMEOUT, self._closing_patience))
             else:
                 self._end()
-            self._wake_all()
         elif protocol.failure and protocol.close_sent and transport.can_write_eof():
             transport.write_eof()  # the peer need not answer: it is being read to its end only (section 7.1.7)
 

@@ -1,0 +1,112 @@
+"""Runs each `async def` test on asyncio's own loop and on uvloop, and looks at what it left behind.
+
+A test fails when it leaves a task, a descriptor, a warning in a log or an exception that nobody got.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import trustme
+
+from tests.asyncio.stage import Stage, Tls
+
+try:
+    import uvloop
+except ImportError:  # does not exist for every platform
+    uvloop = None
+
+LIMIT = 45.0  # before the time limit of tests/conftest.py, which ends the process
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if inspect.iscoroutinefunction(metafunc.function):
+        without = pytest.mark.skipif(uvloop is None, reason="uvloop is not installed")
+        metafunc.fixturenames.append("loop_kind")
+        metafunc.parametrize("loop_kind", ["asyncio", pytest.param("uvloop", marks=without)])
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: Any) -> bool | None:
+    if not inspect.iscoroutinefunction(pyfuncitem.obj):
+        return None
+    arguments = {name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}
+    run(pyfuncitem.callspec.params["loop_kind"], pyfuncitem.obj, arguments)
+    return True
+
+
+def run(loop_kind: str, function: Any, arguments: dict[str, Any]) -> None:
+    sockets = _sockets()
+    trouble: list[Any] = []
+    log = _Log(trouble)
+    logging.getLogger().addHandler(log)
+    loop = uvloop.new_event_loop() if loop_kind == "uvloop" else asyncio.new_event_loop()
+    loop.set_exception_handler(lambda loop, context: trouble.append(context))
+    try:
+        loop.run_until_complete(asyncio.wait_for(_run(function, arguments), LIMIT))
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.run_until_complete(loop.shutdown_default_executor())
+    finally:
+        loop.close()
+        logging.getLogger().removeHandler(log)
+    assert not trouble, trouble
+    assert not _sockets() - sockets, "sockets are left open"
+
+
+async def _run(function: Any, arguments: dict[str, Any]) -> None:
+    stage = arguments.get("stage")
+    try:
+        await function(**arguments)
+    finally:
+        if stage is not None:
+            await stage.aclose()
+    await no_task_left()
+
+
+async def no_task_left() -> None:
+    """Wait until only the test's own tasks are left."""
+    by = asyncio.get_running_loop().time() + 5
+    while left := [task for task in asyncio.all_tasks() if task.get_coro().__qualname__ not in ("_run", "wait_for")]:
+        assert asyncio.get_running_loop().time() < by, left
+        await asyncio.sleep(0.002)
+
+
+def _sockets() -> set[str]:
+    """The sockets that this process has open."""
+    found = set()
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            what = os.readlink(f"/proc/self/fd/{name}")
+        except OSError:
+            continue  # the listing's own
+        if what.startswith("socket:"):
+            found.add(what)
+    return found
+
+
+class _Log(logging.Handler):
+    """Notes warnings and worse."""
+
+    def __init__(self, records: list[Any]) -> None:
+        super().__init__(logging.WARNING)
+        self._records = records
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._records.append(record.getMessage())
+
+
+@pytest.fixture(scope="session")
+def tls(tmp_path_factory: pytest.TempPathFactory) -> Tls:
+    authority = trustme.CA()
+    return Tls(authority)
+
+
+@pytest.fixture
+def stage(tls: Tls) -> Iterator[Stage]:
+    yield Stage(tls)
