@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -339,8 +340,7 @@ class AioServer(AioConnection):
         return handshake.accept(self.subprotocol, headers)
 
     def _make_link(self, handshake: ServerHandshake, first: bytes, lost: Any = None) -> AioLink:
-        now = asyncio.get_running_loop().time()
-        protocol = self._options.protocol(False, handshake.deflate, first, now)
+        protocol = self._options.protocol(False, handshake.deflate, first, time.monotonic())
         self._link = link = AioLink(protocol, False, self._options.unread(), lost)
         return link
 
@@ -464,5 +464,5 @@ class AioClient(AioConnection):
         return self
 
     def _make_link(self, first: bytes) -> AioLink:
-        protocol = self._options.protocol(True, self._handshake.deflate, first, asyncio.get_running_loop().time())
+        protocol = self._options.protocol(True, self._handshake.deflate, first, time.monotonic())
         return AioLink(protocol, True, self._options.unread())

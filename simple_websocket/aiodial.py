@@ -6,9 +6,13 @@ Everything runs in the event loop's thread.
 from __future__ import annotations
 
 import asyncio
+import errno
+import ipaddress
+import socket
 import ssl
 import sys
 from collections.abc import Callable
+from itertools import zip_longest
 from typing import Any
 
 from .aiolink import AioLink
@@ -61,19 +65,76 @@ async def open_link(
 async def _open(
     url: Url, context: ssl.SSLContext | None, handshake: ClientHandshake, make_link: Callable[[bytes], AioLink]
 ) -> AioLink:
-    loop = asyncio.get_running_loop()
     options: dict[str, Any] = {}
     if url.secure:
-        options |= {"ssl": context or ssl.create_default_context(), "server_hostname": url.host}
-    if isinstance(loop, asyncio.BaseEventLoop):  # uvloop tries one address after the other
-        options["happy_eyeballs_delay"] = _NEXT_ADDRESS
+        options = {"ssl": context or ssl.create_default_context(), "server_hostname": url.host}
     opening = _Opening(handshake, make_link)
-    transport, _ = await loop.create_connection(lambda: opening, url.host, url.port, **options)
+    sock = await _connect_any(await _resolve(url))
     try:
+        await asyncio.get_running_loop().create_connection(lambda: opening, sock=sock, **options)
         return await opening.opened
     except BaseException:
-        transport.abort()
+        opening.give_up()
+        sock.close()
         raise
+
+
+async def _resolve(url: Url) -> list[Any]:
+    """Return the addresses of a host, its families in turn (RFC 8305 section 4)."""
+    try:
+        ipaddress.ip_address(url.host.partition("%")[0])
+        found = socket.getaddrinfo(url.host, url.port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+    except ValueError:
+        found = await asyncio.get_running_loop().getaddrinfo(url.host, url.port, type=socket.SOCK_STREAM)
+    families = {address[0]: [one for one in found if one[0] == address[0]] for address in found}
+    return [one for turn in zip_longest(*families.values()) for one in turn if one is not None]
+
+
+async def _connect_any(addresses: list[Any]) -> socket.socket:
+    """Return a connected socket: to the first address that answers, each tried a little after the one before it (RFC 8305).
+
+    The loop's own way to do this loses a socket when it is cancelled just as that is connected, and uvloop has none.
+    """
+    if len(addresses) == 1:
+        return await _connect(addresses[0])
+    attempts: set[asyncio.Task[socket.socket]] = set()
+    failure: BaseException = OSError(errno.EADDRNOTAVAIL, "the name has no address")
+    try:
+        while addresses or attempts:
+            if addresses:
+                attempts.add(asyncio.ensure_future(_connect(addresses.pop(0))))
+            done, _ = await asyncio.wait(
+                attempts, timeout=_NEXT_ADDRESS if addresses else None, return_when=asyncio.FIRST_COMPLETED
+            )
+            for attempt in done:
+                attempts.discard(attempt)
+                error = attempt.exception()
+                if error is None:
+                    return attempt.result()
+                failure = error
+        raise failure
+    finally:
+        for attempt in attempts:
+            attempt.cancel()
+            attempt.add_done_callback(_close_result)
+
+
+async def _connect(address: Any) -> socket.socket:
+    family, kind, proto, _, target = address
+    sock = socket.socket(family, kind, proto)
+    try:
+        sock.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(sock, target)
+        return sock
+    except BaseException:
+        sock.close()
+        raise
+
+
+def _close_result(attempt: asyncio.Task[socket.socket]) -> None:
+    """Close a socket that is too late."""
+    if not attempt.cancelled() and attempt.exception() is None:
+        attempt.result().close()
 
 
 class _Opening(asyncio.Protocol):
@@ -87,7 +148,10 @@ class _Opening(asyncio.Protocol):
 
     def connection_made(self, transport: Any) -> None:
         self._transport = transport
-        transport.write(self._handshake.request)
+        if self.opened.done():
+            transport.abort()
+        else:
+            transport.write(self._handshake.request)
 
     def data_received(self, data: bytes) -> None:
         try:
@@ -107,6 +171,12 @@ class _Opening(asyncio.Protocol):
             self._handshake.receive_eof()
         except ConnectionError as failure:
             self._fail(failure)
+
+    def give_up(self) -> None:
+        """End the connection; nobody waits for it any more."""
+        self.opened.cancel()
+        if self._transport is not None:
+            self._transport.abort()
 
     def _fail(self, error: Exception) -> None:
         if not self.opened.done():

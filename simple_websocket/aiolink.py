@@ -7,6 +7,7 @@ which is why cancelling a call at any await loses and tears nothing.  No task, a
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -40,6 +41,7 @@ class AioLink(asyncio.Protocol):
         self._unread = unread
         self._lost = lost
         self.loop = asyncio.get_running_loop()
+        self._clock = time.monotonic  # uvloop's clock only counts milliseconds
         self._transport: Any = None
         self._ended = False
         self._reading = True
@@ -103,11 +105,11 @@ class AioLink(asyncio.Protocol):
             # What can be read now is read by the loop: one turn of it polls, the next one has called us.
             await asyncio.sleep(0)
             await asyncio.sleep(0)
-        deadline = None if timeout is None else self.loop.time() + timeout
+        deadline = None if timeout is None else self._clock() + timeout
         while not self._unread:
             if self._over:
                 raise self.protocol.closed_error()
-            if deadline is not None and self.loop.time() >= deadline:
+            if deadline is not None and self._clock() >= deadline:
                 return None
             await self._wait_for_message(deadline)
         message = self._unread.take()
@@ -120,7 +122,7 @@ class AioLink(asyncio.Protocol):
     async def _wait_for_message(self, deadline: float | None) -> None:
         receiver = self.loop.create_future()
         self._receivers.append(receiver)
-        timer = None if deadline is None else self.loop.call_at(deadline, _wake, receiver)
+        timer = None if deadline is None else self.loop.call_later(deadline - self._clock(), _wake, receiver)
         try:
             await receiver
         except BaseException:
@@ -151,13 +153,13 @@ class AioLink(asyncio.Protocol):
 
     async def ping(self, payload: bytes) -> None:
         """Send a ping."""
-        self._write(self.protocol.ping(payload, self.loop.time()))
+        self._write(self.protocol.ping(payload, self._clock()))
         if not self._writable:
             await self._drained()
 
     async def close(self, code: int, reason: str) -> None:
         """Close the connection; return when it has ended, after the close timeout at the latest."""
-        self.protocol.begin_close(code, reason, self.loop.time())
+        self.protocol.begin_close(code, reason, self._clock())
         if not self._ended:
             self._write(self.protocol.close(code, reason))
             self._decode()  # the peer's Close frame may be behind messages that there was no room for
@@ -201,7 +203,7 @@ class AioLink(asyncio.Protocol):
                 self._read_on(True)
                 break
             if isinstance(event, Pong):
-                protocol.pong_received(event, self.loop.time())
+                protocol.pong_received(event, self._clock())
             elif self._unread.has_room:
                 self._unread.put(event)
                 if self._receivers:
@@ -220,7 +222,7 @@ class AioLink(asyncio.Protocol):
                 (self._transport.resume_reading if reading else self._transport.pause_reading)()
 
     def _go_on_closing(self) -> None:
-        self.protocol.start_close_timer(self.loop.time())
+        self.protocol.start_close_timer(self._clock())
         self._set_timer()
         self._end_if_closed()
         if self._over:
@@ -246,7 +248,7 @@ class AioLink(asyncio.Protocol):
 
     @property
     def _closing_patience(self) -> float:
-        return max(0.0, self.protocol.start_close_timer(self.loop.time()) - self.loop.time())
+        return max(0.0, self.protocol.start_close_timer(self._clock()) - self._clock())
 
     # Writing
 
@@ -291,7 +293,7 @@ class AioLink(asyncio.Protocol):
     def _set_timer(self) -> None:
         deadline = self.protocol.next_deadline()
         if deadline is not None and not self._ended:
-            self._restart_timer(deadline - self.loop.time())
+            self._restart_timer(deadline - self._clock())
 
     def _restart_timer(self, delay: float) -> None:
         if self._timer is not None:
@@ -313,7 +315,7 @@ class AioLink(asyncio.Protocol):
         if self._backlog and self._written - backlog > self._taken:
             self._progress += 1  # the kernel took what it had no room for: the peer has read something
         self._backlog, self._taken = backlog, self._written - backlog
-        protocol.on_deadline(self.loop.time(), protocol.heard + self._progress + self._spared)
+        protocol.on_deadline(self._clock(), protocol.heard + self._progress + self._spared)
         if protocol.pending:
             self._say_what_is_due()
         if protocol.lost:

@@ -60,20 +60,25 @@ def run(loop_kind: str, function: Any, arguments: dict[str, Any]) -> None:
 
 
 async def _run(function: Any, arguments: dict[str, Any]) -> None:
+    sockets = _sockets()  # the loop's own are among them
     stage = arguments.get("stage")
     try:
         await function(**arguments)
     finally:
         if stage is not None:
             await stage.aclose()
-    await no_task_left()
+    await nothing_left(sockets)
 
 
-async def no_task_left() -> None:
-    """Wait until only the test's own tasks are left."""
+async def nothing_left(sockets: set[str]) -> None:
+    """Wait until only the test's own tasks are left, and these sockets."""
     by = asyncio.get_running_loop().time() + 5
     while left := [task for task in asyncio.all_tasks() if task.get_coro().__qualname__ not in ("_run", "wait_for")]:
         assert asyncio.get_running_loop().time() < by, left
+        await asyncio.sleep(0.002)
+    while _sockets() - sockets:
+        if asyncio.get_running_loop().time() > by:
+            return  # the loop's own are closed with it
         await asyncio.sleep(0.002)
 
 

@@ -144,7 +144,7 @@ async def test_what_was_received_can_be_had_after_closing(stage, kind):
 @every_kind
 async def test_fragments_with_control_frames_between(stage, kind):
     ws, peer = await stage.pair(kind)
-    peer.send_frame(TEXT, "na".encode(), fin=False)
+    peer.send_frame(TEXT, b"na", fin=False)
     peer.send_frame(PING, b"between")
     peer.send_frame(CONTINUATION, "ï".encode()[:1], fin=False)
     peer.send_frame(PONG, b"nobody asked")
