@@ -60,6 +60,14 @@ class Stage:
         self.runner: web.AppRunner | None = None
         self.failures: list[BaseException] = []
         self._undo = AsyncExitStack()
+        self._forgiven: tuple[str, ...] = ()
+
+    def forgive(self, *what: str) -> None:
+        """Take it that these are logged."""
+        self._forgiven += what
+
+    def forgives(self, logged: str) -> bool:
+        return any(what in logged for what in self._forgiven)
 
     async def aclose(self) -> None:
         await self._undo.aclose()
