@@ -195,10 +195,12 @@ class AsgiLink:
             await self._send_close(code, reason)
 
     async def _send_close(self, code: int, reason: str) -> None:
-        try:
-            await self._asgi_send({"type": "websocket.close", "code": int(code), "reason": reason})
-        except Exception:  # the client has gone; each server has its own way to say so
-            pass
+        for allowed in (int(code), int(CloseReason.NORMAL_CLOSURE)):
+            try:
+                await self._asgi_send({"type": "websocket.close", "code": allowed, "reason": reason})
+                return
+            except Exception:  # the client has gone; or daphne, which refuses 1001 to 2999 and would leave it open
+                continue
 
     def abandon(self) -> None:
         """End a connection that nobody can use any more, without waiting."""

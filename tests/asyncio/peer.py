@@ -134,11 +134,11 @@ class Peer:
         return found
 
     async def close(self) -> None:
-        self.writer.close()
-        try:
-            await asyncio.wait_for(self.writer.wait_closed(), 1)
-        except (OSError, asyncio.TimeoutError):  # the other end does not say goodbye under TLS
-            with suppress(OSError):  # uvloop tells again how the connection ended
+        with suppress(OSError):  # uvloop tells again how the connection ended
+            self.writer.close()
+            try:
+                await asyncio.wait_for(self.writer.wait_closed(), 1)
+            except asyncio.TimeoutError:  # the other end does not say goodbye under TLS
                 self.writer.transport.abort()
 
 
