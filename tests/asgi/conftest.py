@@ -60,6 +60,11 @@ KINDS = [
 ]
 
 
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return int(free.getsockname()[1])
+
+
 class Running:
     """A server process.
 
@@ -70,8 +75,7 @@ class Running:
     def __init__(self, kind: Kind, log: Path) -> None:
         self.kind = kind
         self.log = log
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         command = [sys.executable, *(part.format(port=self.port) for part in kind.command)]
         environ = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
         with log.open("wb") as output:
