@@ -115,7 +115,7 @@ class Stage:
         """Serve an aiohttp handler."""
         app = web.Application()
         app.router.add_route("*", "/{tail:.*}", view)
-        self.runner = runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
+        self.runner = runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await runner.setup()
         self._undo.push_async_callback(runner.cleanup)
         await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=self.tls.server if tls else None).start()

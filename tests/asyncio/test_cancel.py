@@ -18,6 +18,7 @@ from .peer import Inflating
 from .stage import closed, every_client, every_kind, read_headers, task, until
 
 ROUNDS = int(os.environ.get("CANCEL_ROUNDS", "40"))
+SEED = os.environ.get("CANCEL_SEED", "")  # for other points
 DEFLATE = ("Sec-WebSocket-Extensions: permessage-deflate",)
 
 
@@ -41,7 +42,7 @@ async def cancel(chance: random.Random, call: asyncio.Task) -> bool:
 @pytest.mark.parametrize("compression", [False, True], ids=["plain", "deflate"])
 async def test_send(stage, kind, compression):
     ws, peer = await stage.pair(kind, DEFLATE if compression else (), compression=compression)
-    chance, inflating = random.Random(kind), Inflating()
+    chance, inflating = random.Random(kind + SEED), Inflating()
     received = []
 
     async def read():
@@ -68,7 +69,7 @@ async def test_send(stage, kind, compression):
 @every_kind
 async def test_receive(stage, kind):
     ws, peer = await stage.pair(kind, max_unread_messages=3)
-    chance = random.Random(kind)
+    chance = random.Random(kind + SEED)
     count = ROUNDS * 3
 
     async def send():
@@ -93,7 +94,7 @@ async def test_receive(stage, kind):
 
 @every_kind
 async def test_close(stage, kind):
-    chance = random.Random(kind)
+    chance = random.Random(kind + SEED)
     for number in range(ROUNDS // 4):
         ws, peer = await stage.pair(kind, close_timeout=0.5)
         waiting = task(ws.receive())
@@ -113,7 +114,7 @@ async def test_close(stage, kind):
 @every_kind
 async def test_ping(stage, kind):
     ws, peer = await stage.pair(kind)
-    chance = random.Random(kind)
+    chance = random.Random(kind + SEED)
     begun = 0
     for _ in range(ROUNDS):
         call = task(ws.ping(b"ping"))
@@ -123,7 +124,7 @@ async def test_ping(stage, kind):
 
 
 async def test_accept_of_a_socket(stage):
-    chance = random.Random(1)
+    chance = random.Random(SEED)
     results = []
 
     async def answer(sock):
@@ -155,7 +156,7 @@ async def test_accept_of_a_socket(stage):
 
 @every_client
 async def test_connect(stage, kind):
-    chance = random.Random(kind)
+    chance = random.Random(kind + SEED)
     ended = 0
 
     async def answer(peer):
@@ -202,7 +203,7 @@ async def test_everything_at_once(stage, kind):
         peer.fin()
 
     async def work(seed):
-        mine = random.Random(seed)
+        mine = random.Random(f"{seed}{SEED}")
         while True:
             call = mine.choice([lambda: ws.receive(), lambda: ws.receive(0.001), lambda: ws.ping(b"x")])
             if mine.random() < 0.5:

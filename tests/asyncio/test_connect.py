@@ -228,7 +228,10 @@ async def test_a_server_that_does_not_answer(stage, kind, until_when):
 
     async def answer(peer):
         came.append(await peer.reader.read(1))
-        await peer.reader.read()
+        try:
+            await peer.reader.read()
+        except OSError:
+            pass  # a client that gives up may do so with a reset
 
     # Without TLS on the server nothing answers the client's hello.
     address = await stage.answering(answer, tls=until_when == "tls")

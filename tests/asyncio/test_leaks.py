@@ -15,7 +15,7 @@ from simple_websocket.aiolink import AioLink
 from .stage import every_kind, every_server, read_headers, task, until
 
 
-@pytest.mark.parametrize("kind, cycles", [("aiohttp", 1000), ("sock", 1000), ("aiohttp-tls", 200)])
+@pytest.mark.parametrize("kind, cycles", [("aiohttp", 1000), ("sock", 300), ("aiohttp-tls", 200)])
 async def test_a_thousand_cycles_leave_nothing(stage, kind, cycles):
     address = await stage.serving(kind)
     gc.collect()
