@@ -88,9 +88,11 @@ def recording(base, used):
 
 
 def test_injected_classes_are_really_used(world):
-    """With the base classes that python-engineio injects on this family, and without a word about the backend."""
+    """Without a word about the backend, which is found from them."""
     used = {"thread_class": [], "event_class": [], "selector_class": []}
-    classes = {name: recording(getattr(world, name), made) for name, made in used.items()}
+    classes = {name: recording(getattr(world, name), used[name]) for name in ("thread_class", "event_class")}
+    make_selector = resolve(**world.options).selector_class
+    classes["selector_class"] = lambda: used["selector_class"].append(make_selector()) or used["selector_class"][-1]
     listener = world.listen()
     task = world.spawn(accept_with, world, listener, classes)
     client = world.connect(listener.url(), **classes)
@@ -124,9 +126,31 @@ def accept_with(world, listener, classes):
     return server
 
 
-@pytest.mark.parametrize("name", ["thread_class", "event_class"])
+@pytest.mark.parametrize("name", ["event_class", "selector_class"])
 def test_one_injected_class_is_enough_to_find_the_family(world, name):
     assert resolve(**{name: getattr(world, name)}).name == world.name
+
+
+def test_a_familys_own_classes_can_be_injected(world):
+    """What python-engineio does: no word about the backend, and the classes of the family's own modules."""
+    classes = {name: getattr(world, name) for name in ("thread_class", "event_class", "selector_class")}
+    listener = world.listen()
+    task = world.spawn(accept_with, world, listener, classes)
+    client = world.connect(listener.url(), **classes)
+    server = task.result()
+    for _ in range(2):
+        server.send("to be read ahead")
+        world.sleep(0.6)  # the keeper has adopted both
+        assert client.receive(0) == "to be read ahead"
+        receiving = world.spawn(server.receive)
+        client.send("to be waited for")
+        assert receiving.result(5) == "to be waited for"
+    receiving = [world.spawn(server.receive), world.spawn(client.receive)]
+    world.sleep(0.6)
+    client.close(4000)
+    for task in receiving:
+        task.wait()
+        assert task.error is not None and task.error.reason == 4000
 
 
 def test_the_socket_is_enough_to_find_the_family(world):
