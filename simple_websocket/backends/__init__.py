@@ -128,9 +128,9 @@ def _with(backend: Backend, injected: dict[str, Any]) -> Backend:
     event_class = injected.get("event_class")
     if event_class is not None and not (hasattr(event_class, "set") and hasattr(event_class, "wait")):
         raise ValueError(f"event_class {event_class!r} needs set() and wait(), like threading.Event")
-    thread_class = injected.get("thread_class")
-    if thread_class is not None and backend.name == "gevent":
-        injected["thread_class"] = _preset("gevent", "adapt_thread_class")(thread_class)
+    if backend.name in FAMILIES:
+        # Some classes of a family cannot be used as they are; its preset knows, and has something in their place.
+        injected = {name: _preset(backend.name, "adapt")(given) for name, given in injected.items()}
     return replace(backend, **injected)
 
 

@@ -11,6 +11,7 @@ import os
 import ssl
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -313,15 +314,14 @@ class Process:
     def __init__(self, world: World, code: str, *arguments: str) -> None:
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
         self._world = world
-        self._out_fd, out = os.pipe()
-        try:
-            self._process = subprocess.Popen(
-                [sys.executable, "-c", code, *arguments], stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=environment
-            )
-        finally:
-            os.close(out)
-        os.set_blocking(self._out_fd, False)
-        self._output = b""
+        self._file = tempfile.TemporaryFile()
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", code, *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=self._file,
+            stderr=subprocess.STDOUT,
+            env=environment,
+        )
 
     def __enter__(self) -> Process:
         return self
@@ -333,11 +333,10 @@ class Process:
         if self.status is None:
             self._process.kill()
             self._world.until(lambda: self.status is not None)
-        os.close(self._out_fd)
+        self._file.close()
 
     @property
     def status(self) -> int | None:
-        self.output()
         return self._process.poll()
 
     def signal(self, number: int) -> None:
@@ -345,10 +344,8 @@ class Process:
 
     def output(self) -> str:
         """Return what it has written so far."""
-        with suppress(BlockingIOError):
-            while data := os.read(self._out_fd, 65536):
-                self._output += data
-        return self._output.decode(errors="replace")
+        size = os.fstat(self._file.fileno()).st_size
+        return os.pread(self._file.fileno(), size, 0).decode(errors="replace")
 
     def line(self, timeout: float = 20.0) -> str:
         """Return its first line."""
