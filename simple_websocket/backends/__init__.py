@@ -18,11 +18,17 @@ FAMILIES = ("threading", "gevent", "eventlet")
 
 
 class Lock(Protocol):
-    """What is needed of a lock."""
+    """What is needed of a lock.
+
+    It is held with ``with`` wherever a user's thread does so often: a signal handler's exception cannot come between acquiring
+    and the block then, as it can behind a call of `acquire`, and leave the lock taken for ever.
+    """
 
     def acquire(self, blocking: bool = ..., timeout: float = ...) -> bool: ...
     def release(self) -> None: ...
     def locked(self) -> bool: ...
+    def __enter__(self) -> Any: ...
+    def __exit__(self, *_: Any) -> Any: ...
 
 
 class Event(Protocol):

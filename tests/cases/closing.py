@@ -3,7 +3,7 @@
 import pytest
 
 from simple_websocket import CloseReason, ConnectionClosed
-from tests.cases.marks import both_sides, plain_and_tls
+from tests.cases.marks import both_sides, one_plain_one_tls, plain_and_tls
 from tests.support.wire import CLOSE
 
 
@@ -94,8 +94,7 @@ def test_close_wakes_receivers_elsewhere(world, side, tls):
     assert answering.result().code == 1001
 
 
-@both_sides
-@plain_and_tls
+@one_plain_one_tls
 def test_close_wakes_receivers_also_when_the_peer_never_answers(world, side, tls):
     ws, peer = world.open(side, tls, close_timeout=0.4)
     receiving = [world.spawn(ws.receive) for _ in range(3)]

@@ -8,15 +8,14 @@ import os
 import pytest
 
 from simple_websocket import Client, ConnectionClosed
-from tests.cases.marks import both_sides, one_plain_one_tls, plain_and_tls
+from tests.cases.marks import both_sides, one_plain_one_tls, one_tls_one_plain
 from tests.support import leaks
 from tests.support.wire import BINARY, PING, PONG
 
 MIB = 1024 * 1024
 
 
-@both_sides
-@plain_and_tls
+@one_tls_one_plain
 def test_receive_interrupted_goes_on(world, side, tls):
     ws, peer = world.open(side, tls)
     for error in world.interruptions:
@@ -39,8 +38,7 @@ def test_receive_interrupted_goes_on(world, side, tls):
     assert ws.connected
 
 
-@both_sides
-@plain_and_tls
+@one_plain_one_tls
 def test_send_interrupted_is_never_torn(world, side, tls):
     for error in world.interruptions:
         ws, peer = world.open(side, tls)

@@ -214,8 +214,9 @@ def test_a_program_with_an_open_client_exits(world, state):
 
 
 INTERRUPTED = """
-import sys
+import signal, sys
 from simple_websocket import Client
+signal.signal(signal.SIGINT, signal.default_int_handler)  # who started the tests may have had it ignored
 ws = Client.connect(sys.argv[1], backend=sys.argv[2] or None)
 print("ready", flush=True)
 try:

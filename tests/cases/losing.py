@@ -108,14 +108,6 @@ def frames_of(peer, name):
     }[name]
 
 
-def react(peer):
-    """What a peer does that is told so: it answers, and hangs up.  Return the code it was told."""
-    close = peer.expect_close()
-    peer.send_close(close.code)
-    peer.stream.fin()
-    return close.code
-
-
 VIOLATIONS = {
     1002: [
         "reserved opcode",
@@ -142,14 +134,14 @@ VIOLATIONS = {
 @pytest.mark.parametrize("code, name", [(code, name) for code, names in VIOLATIONS.items() for name in names])
 def test_a_peer_that_breaks_the_rules_is_told_so(world, side, code, name):
     ws, peer = world.open(side, max_message_size=1000)
-    reacting = world.spawn(react, peer)
+    answering = world.spawn(peer.answer_close)
     peer.stream.write(peer.message("before") + frames_of(peer, name))
     assert ws.receive(5) == "before"
     with pytest.raises(ConnectionClosed) as error:
         ws.receive(2)
     assert error.value.reason == code
     assert error.value.message
-    assert reacting.result() == code
+    assert answering.result().code == code
     assert ws.close_reason == code and not ws.connected
     peer.expect_end()
     with pytest.raises(ConnectionClosed) as error:
@@ -162,7 +154,7 @@ def test_violations_are_noticed_by_the_keeper_too(world, side):
     ws, peer = world.open(side)
     peer.send("fine")
     peer.stream.write(peer.make(7))
-    assert peer.expect_close().code == 1002
+    assert peer.answer_close().code == 1002
     assert not ws.connected
     assert ws.receive(5) == "fine"
     with pytest.raises(ConnectionClosed) as error:

@@ -3,7 +3,7 @@
 import pytest
 
 from simple_websocket import ConnectionClosed
-from tests.cases.marks import both_sides, one_tls_one_plain, plain_and_tls
+from tests.cases.marks import both_sides, one_plain_one_tls, one_tls_one_plain, plain_and_tls
 from tests.support.wire import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, close_payload, frame
 
 
@@ -111,8 +111,7 @@ def test_receivers_with_and_without_a_timeout_side_by_side(world, side):
     assert waiting.result(5) == "for whoever waits"
 
 
-@both_sides
-@plain_and_tls
+@one_plain_one_tls
 def test_messages_before_a_close_are_received_after_it(world, side, tls):
     ws, peer = world.open(side, tls)
     for number in range(20):

@@ -117,9 +117,8 @@ def flood(world, peer, filling):
     raise AssertionError("the peer was not slowed down")
 
 
-@both_sides
-def test_pings_are_still_answered_once_there_is_room_again(world, side):
-    ws, peer = world.open(side, max_unread_messages=2)
+def test_pings_are_still_answered_once_there_is_room_again(world):
+    ws, peer = world.open("server", max_unread_messages=2)
     for number in range(6):
         peer.send(str(number))
     peer.send_frame(PING, b"behind them")

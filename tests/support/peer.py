@@ -73,6 +73,13 @@ class Peer:
         if not self.client:
             self.stream.fin()
 
+    def answer_close(self) -> Frame:
+        """Wait for a Close frame, answer it, end our direction; return the frame."""
+        close = self.expect_close()
+        self.send_close(close.code)
+        self.stream.fin()
+        return close
+
     # Frames in
 
     def next_frame(self, timeout: float = PATIENCE) -> Frame | None:
