@@ -338,10 +338,6 @@ class Link:
         finally:
             self.read_lock.release()
 
-    def next_deadline(self) -> float | None:
-        """Return when `on_deadline` has to be called, ``None`` for never."""
-        return self.protocol.next_deadline()
-
     def on_deadline(self, now: float) -> None:
         """Do what is due."""
         if self.read_lock.acquire(blocking=False):

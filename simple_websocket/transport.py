@@ -11,7 +11,6 @@ from __future__ import annotations
 import errno
 import socket
 import ssl
-from threading import get_ident, main_thread
 from typing import Any
 
 from .backends import Backend
@@ -23,8 +22,6 @@ __all__ = ["Transport", "open_transport"]
 _CROSSED_WAIT = 0.005
 
 _SHUTDOWN_WAIT = 1.0
-
-_MAIN_THREAD = main_thread().ident
 
 _DONTWAIT = int(getattr(socket, "MSG_DONTWAIT", 0))  # used where there is one only: see Backend.parks_in_recv
 
@@ -155,15 +152,16 @@ class Transport:
 class ThreadTransport(Transport):
     """A blocking plain socket: one system call parks the thread and reads, and close wakes it."""
 
-    __slots__ = ()
+    __slots__ = ("_in_main_thread",)
 
     def __init__(self, sock: Any, backend: Backend) -> None:
         super().__init__(sock, backend)
+        self._in_main_thread = backend.in_main_thread
         sock.setblocking(True)
 
     def read(self, size: int, timeout: float | None) -> bytes | None:
         # Signal handlers run in the main thread, where it has to be known whether a recv that one interrupts had taken anything.
-        if timeout is not None or get_ident() == _MAIN_THREAD:
+        if timeout is not None or self._in_main_thread():
             return super().read(size, timeout)
         try:
             data: bytes = self.sock.recv(size)

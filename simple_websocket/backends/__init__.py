@@ -63,6 +63,7 @@ class Backend:
     :param getaddrinfo: name resolution that parks only the caller.
     :param scope: what a keeper may serve: connections with equal scopes share one.
     :param parks_in_recv: whether a plain blocking ``recv`` parks only the caller, as it does for native threads.
+    :param in_main_thread: whether the caller is the thread in which signal handlers run; asked for with `parks_in_recv` only.
     """
 
     name: str
@@ -78,6 +79,7 @@ class Backend:
     getaddrinfo: Callable[..., Any]
     scope: Callable[[], Hashable]
     parks_in_recv: bool = False
+    in_main_thread: Callable[[], bool] = lambda: True
 
 
 def resolve(

@@ -92,4 +92,5 @@ BACKEND = Backend(
     scope=lambda: _PROCESS,
     # Elsewhere MSG_DONTWAIT is missing, without which a blocking socket cannot be tried.
     parks_in_recv=hasattr(socket, "MSG_DONTWAIT"),
+    in_main_thread=lambda: threading.get_ident() == threading.main_thread().ident,
 )

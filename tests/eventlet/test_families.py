@@ -69,8 +69,6 @@ def test_a_green_thread_class_can_be_injected(world):
 
 
 def test_a_green_socket_needs_no_other_word(world):
-    if world.patched:
-        pytest.skip("there is nothing else then")
     client, server = world.pair(server={"backend": None})
     assert isinstance(server._link.read_lock, eventlet.semaphore.Semaphore)
     client.send("hello")

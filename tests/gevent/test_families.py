@@ -70,8 +70,6 @@ def test_gevents_own_thread_class_is_known_as_gevents():
 
 
 def test_a_green_socket_needs_no_other_word(world):
-    if world.patched:
-        pytest.skip("there is nothing else then")
     client, server = world.pair(server={"backend": None})
     assert isinstance(server._link.read_lock, gevent.lock.Semaphore)
     client.send("hello")
