@@ -9,6 +9,7 @@ if nothing failed and something ran. Output of each suite: build/tests/.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 
@@ -18,6 +19,8 @@ from setup_venv import ROOT, SetupFailed, ensure, python_of
 from suite_run import Suite, SuiteRun
 
 RESULTS = ROOT / "build" / "tests"
+# The suites mostly wait: for a keepalive, a grace period, a peer that takes its time.
+JOBS = 2 * max(1, os.cpu_count() or 1)
 HEARTBEAT = 5.0
 
 # The long ones first, so that the two that run side by side end together.
@@ -73,7 +76,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--only", action="append", choices=names, metavar="NAME", help=f"one of {', '.join(names)}")
     parser.add_argument("-k", dest="select", default="", metavar="EXPR", help="pytest's -k, for every suite")
     parser.add_argument("--repeat", type=positive, default=1, metavar="N", help="N rounds, up to the first failure")
-    parser.add_argument("--jobs", type=positive, default=2, metavar="N", help="suites at a time (2)")
+    parser.add_argument("--jobs", type=positive, default=JOBS, metavar="N", help=f"suites at a time ({JOBS})")
     parser.add_argument("--limit", type=float, metavar="SECONDS", help="time limit of a suite instead of its own")
     return parser.parse_args()
 

@@ -34,6 +34,12 @@ GRACE = 0.25
 _FORGET_TIMEOUT = 1.0
 
 
+class Clocked(Protocol):
+    """What the keeper needs of a connection's state machine."""
+
+    def next_deadline(self) -> float | None: ...
+
+
 class Watched(Protocol):
     """What the keeper needs of a connection; the `Link` of ``link.py`` is one.  Only the keeper writes `watched` and `seen`."""
 
@@ -43,11 +49,12 @@ class Watched(Protocol):
     seen: int  # `turn` when the keeper looked last
 
     @property
+    def protocol(self) -> Clocked: ...
+    @property
     def sock(self) -> Any: ...
     def needs(self) -> tuple[bool, bool]: ...
     def pump(self) -> bool: ...
     def flush(self) -> None: ...
-    def next_deadline(self) -> float | None: ...
     def on_deadline(self, now: float) -> None: ...
 
 
@@ -181,11 +188,11 @@ class Keeper:
         if not link.finished:
             link.seen = link.turn
             self._links.add(link)
-            self._deadlines.put(link, link.next_deadline())
+            self._deadlines.put(link, link.protocol.next_deadline())
 
     def _attend(self, link: Watched) -> None:
         if link in self._links and not link.finished:
-            self._deadlines.put(link, link.next_deadline())
+            self._deadlines.put(link, link.protocol.next_deadline())
             self._watch(link)
 
     def let_go(self, link: Watched) -> None:
@@ -227,7 +234,7 @@ class Keeper:
         if link.pump():
             self._commands.append((self._pump, link, None))  # after the others had their turn
         if not link.finished:
-            self._deadlines.put(link, link.next_deadline())
+            self._deadlines.put(link, link.protocol.next_deadline())
         self._watch(link)
 
     def _watch(self, link: Watched, reading: bool = True) -> None:
@@ -247,11 +254,11 @@ class Keeper:
 
     def _meet_deadlines(self) -> None:
         while (link := self._deadlines.take(self._backend.clock())) is not None:
-            due = link.next_deadline()
+            due = link.protocol.next_deadline()
             if due is not None and due <= self._backend.clock():
                 self._safely(self._meet_deadline, link)
             if link in self._links and not link.finished:
-                self._deadlines.put(link, link.next_deadline())
+                self._deadlines.put(link, link.protocol.next_deadline())
 
     def _meet_deadline(self, link: Watched) -> None:
         link.on_deadline(self._backend.clock())

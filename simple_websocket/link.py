@@ -82,28 +82,37 @@ class Link:
         :raises ConnectionClosed: the connection has ended, and every message received before was returned.
         """
         self.turn += 1  # tells the keeper that somebody reads; two threads may well count as one
-        read_lock = self.read_lock
-        deadline = None
         if timeout is None:
-            read_lock.acquire()
-        else:
-            deadline = self._clock() + timeout
-            # Whoever holds the lock while messages are waiting holds it for a moment only.
-            if not acquire(read_lock, deadline, self._clock) and not (self._unread and read_lock.acquire()):
-                return None
+            with self.read_lock:
+                return self._receive(None)
+        deadline = self._clock() + timeout
+        # Whoever holds the lock while messages are waiting holds it for a moment only.
+        if not acquire(self.read_lock, deadline, self._clock) and not (self._unread and self.read_lock.acquire()):
+            return None
         try:
-            if self._unread:
-                return self._unread.take()
-            return self._read_message(deadline)
+            return self._receive(deadline)
         finally:
-            read_lock.release()
+            self.read_lock.release()
+
+    def _receive(self, deadline: float | None) -> str | bytes | None:
+        """Return what was read ahead, or read; the read lock is held."""
+        if self._unread:
+            return self._unread.take()
+        try:
+            return self._read_message(deadline)
+        except BaseException:
+            if self._transport.unsure:
+                self.protocol.abort()  # a signal handler's exception has lost bytes: what follows them makes no sense
+            raise
 
     def _read_message(self, deadline: float | None) -> str | bytes | None:
         """Read until there is a message; the read lock is held."""
-        protocol = self.protocol
+        protocol, transport = self.protocol, self._transport
         receive_bytes = self._receive_bytes
         while True:
+            transport.unsure = True
             event = protocol.next_event()
+            transport.unsure = False
             if protocol.pending:
                 self._outbound.flush()
             if event is not None:
@@ -120,7 +129,7 @@ class Link:
                 size = receive_bytes
             elif size > _MAX_READ:
                 size = max(receive_bytes, _MAX_READ)
-            data = self._transport.read(size, left)
+            data = transport.read(size, left)
             if data is not None:
                 protocol.receive_data(data)
             elif deadline is not None and deadline <= self._clock():
@@ -295,10 +304,6 @@ class Link:
             return more
         finally:
             self.read_lock.release()
-
-    def next_deadline(self) -> float | None:
-        """Return when `on_deadline` has to be called, ``None`` for never."""
-        return self.protocol.next_deadline()
 
     def on_deadline(self, now: float) -> None:
         """Do what is due."""

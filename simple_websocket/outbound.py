@@ -51,15 +51,18 @@ class Outbound:
 
         The frame is made under the lock, so that frames are written in the order in which they were made.
         """
-        self.lock.acquire()
         try:
-            self._unsure = True
-            return self._write(frame(*arguments), None)
-        except (ConnectionClosed, ValueError, TypeError):
-            self._unsure = False  # refused before anything was made of it
-            raise
+            with self.lock:
+                try:
+                    self._unsure = True
+                    return self._write(frame(*arguments), None)
+                except (ConnectionClosed, ValueError, TypeError):
+                    self._unsure = False  # refused before anything was made of it
+                    raise
+                finally:
+                    if self._unsure:
+                        self._cut()
         finally:
-            self._release()
             if self._protocol.pending or self._outbox:
                 self.flush()  # somebody wanted to write meanwhile, or this frame was interrupted in the middle
 

@@ -32,7 +32,7 @@ _TLS_WRITE = 16 * 1024
 class Transport:
     """A non-blocking plain socket, waited for with the backend's waiter."""
 
-    __slots__ = ("_clock", "_drained", "_sleep", "_waiter", "sock")
+    __slots__ = ("_clock", "_drained", "_sleep", "_waiter", "sock", "unsure")
 
     #: Whether bytes can be readable of which the socket's descriptor says nothing.
     hides_bytes = False
@@ -46,6 +46,9 @@ class Transport:
         # A read that was not filled has probably emptied the socket: then waiting first saves a failing system call,
         # and gives other greenlets their turn.
         self._drained = True
+        #: Set while bytes may have been taken out of the socket and not been handed on yet: an exception that a signal handler
+        #: raises then has lost them.  Whoever reads clears it.
+        self.unsure = False
 
     def read(self, size: int, timeout: float | None) -> bytes | None:
         """Return received bytes, ``b""`` at the end, or ``None`` when nothing came in `timeout` seconds.
@@ -74,9 +77,11 @@ class Transport:
 
     def try_read(self, size: int) -> bytes | None:
         """Return received bytes, ``b""`` at the end, ``None`` when there are none at the moment."""
+        self.unsure = True
         try:
             data: bytes = self.sock.recv(size)
         except (BlockingIOError, InterruptedError):
+            self.unsure = False
             self._drained = True
             return None
         except OSError:
@@ -147,26 +152,30 @@ class Transport:
 class ThreadTransport(Transport):
     """A blocking plain socket: one system call parks the thread and reads, and close wakes it."""
 
-    __slots__ = ()
+    __slots__ = ("_in_main_thread",)
 
     def __init__(self, sock: Any, backend: Backend) -> None:
         super().__init__(sock, backend)
+        self._in_main_thread = backend.in_main_thread
         sock.setblocking(True)
 
     def read(self, size: int, timeout: float | None) -> bytes | None:
-        if timeout is None:
-            try:
-                data: bytes = self.sock.recv(size)
-                return data
-            except OSError:
-                return b""
-        return super().read(size, timeout)
+        # Signal handlers run in the main thread, where it has to be known whether a recv that one interrupts had taken anything.
+        if timeout is not None or self._in_main_thread():
+            return super().read(size, timeout)
+        try:
+            data: bytes = self.sock.recv(size)
+            return data
+        except OSError:
+            return b""
 
     def try_read(self, size: int) -> bytes | None:
+        self.unsure = True
         try:
             data: bytes = self.sock.recv(size, _DONTWAIT)
             return data
         except (BlockingIOError, InterruptedError):
+            self.unsure = False
             return None
         except OSError:
             return b""
@@ -198,20 +207,18 @@ class TlsTransport(Transport):
         self._drained = False
 
     def try_read(self, size: int) -> bytes | None:
-        self._lock.acquire()
-        try:
+        with self._lock:
             self._crossed_read = False
-            data: bytes = self.sock.recv(size)
-            return data
-        except ssl.SSLWantReadError:
-            return None
-        except ssl.SSLWantWriteError:
-            self._crossed_read = True
-            return None
-        except (OSError, ValueError):  # ValueError: the TLS layer is gone
-            return b""
-        finally:
-            self._lock.release()
+            self.unsure = True
+            try:
+                data: bytes = self.sock.recv(size)
+                return data
+            except (ssl.SSLWantReadError, ssl.SSLWantWriteError) as error:
+                self.unsure = False
+                self._crossed_read = isinstance(error, ssl.SSLWantWriteError)
+                return None
+            except (OSError, ValueError):  # ValueError: the TLS layer is gone
+                return b""
 
     def _wait_readable(self, timeout: float | None) -> bool:
         if not self._crossed_read:
@@ -220,20 +227,16 @@ class TlsTransport(Transport):
         return True
 
     def try_write(self, data: bytes | memoryview) -> int:
-        self._lock.acquire()
-        try:
+        with self._lock:
             self._crossed_write = False
-            sent: int = self.sock.send(data[:_TLS_WRITE])
-            return sent
-        except ssl.SSLWantWriteError:
-            return 0
-        except ssl.SSLWantReadError:
-            self._crossed_write = True
-            return 0
-        except ValueError as error:
-            raise BrokenPipeError(str(error)) from None
-        finally:
-            self._lock.release()
+            try:
+                sent: int = self.sock.send(data[:_TLS_WRITE])
+                return sent
+            except (ssl.SSLWantReadError, ssl.SSLWantWriteError) as error:
+                self._crossed_write = isinstance(error, ssl.SSLWantReadError)
+                return 0
+            except ValueError as error:
+                raise BrokenPipeError(str(error)) from None
 
     def wait_writable(self, timeout: float | None) -> bool:
         if not self._crossed_write:
@@ -242,23 +245,29 @@ class TlsTransport(Transport):
         return True
 
     def end_writing(self) -> None:
-        pass  # shutting the socket down would end its TLS layer in both directions
+        with self._lock:
+            self._notify_close()
 
     def shutdown(self) -> None:
         # A finalizer may interrupt whoever holds the lock, so it is not waited for without end.
         locked = self._lock.acquire(timeout=_SHUTDOWN_WAIT)
         try:
-            # close_notify, for which the socket classes only have unwrap: it waits for the peer's, and eventlet's hands out
-            # a second owner of the descriptor.
-            tls = getattr(self.sock, "_sslobj", None)
-            if tls is not None and locked:
-                tls.shutdown()
-        except (OSError, ValueError):
-            pass  # the peer's close_notify is not there yet, or never will be
+            if locked:
+                self._notify_close()
         finally:
             super().shutdown()
             if locked:
                 self._lock.release()
+
+    def _notify_close(self) -> None:
+        # The socket classes only have unwrap for this: it waits for the peer's close_notify, and eventlet's hands out a second
+        # owner of the descriptor.
+        tls = getattr(self.sock, "_sslobj", None)
+        if tls is not None:
+            try:
+                tls.shutdown()
+            except (OSError, ValueError):
+                pass  # the peer's close_notify is not there yet, or never will be
 
 
 def open_transport(sock: Any, backend: Backend) -> Transport:

@@ -18,11 +18,17 @@ FAMILIES = ("threading", "gevent", "eventlet")
 
 
 class Lock(Protocol):
-    """What is needed of a lock."""
+    """What is needed of a lock.
+
+    It is held with ``with`` wherever a user's thread does so often: a signal handler's exception cannot come between acquiring
+    and the block then, as it can behind a call of `acquire`, and leave the lock taken for ever.
+    """
 
     def acquire(self, blocking: bool = ..., timeout: float = ...) -> bool: ...
     def release(self) -> None: ...
     def locked(self) -> bool: ...
+    def __enter__(self) -> Any: ...
+    def __exit__(self, *_: Any) -> Any: ...
 
 
 class Event(Protocol):
@@ -57,6 +63,7 @@ class Backend:
     :param getaddrinfo: name resolution that parks only the caller.
     :param scope: what a keeper may serve: connections with equal scopes share one.
     :param parks_in_recv: whether a plain blocking ``recv`` parks only the caller, as it does for native threads.
+    :param in_main_thread: whether the caller is the thread in which signal handlers run; asked for with `parks_in_recv` only.
     """
 
     name: str
@@ -72,6 +79,7 @@ class Backend:
     getaddrinfo: Callable[..., Any]
     scope: Callable[[], Hashable]
     parks_in_recv: bool = False
+    in_main_thread: Callable[[], bool] = lambda: True
 
 
 def resolve(
@@ -128,9 +136,9 @@ def _with(backend: Backend, injected: dict[str, Any]) -> Backend:
     event_class = injected.get("event_class")
     if event_class is not None and not (hasattr(event_class, "set") and hasattr(event_class, "wait")):
         raise ValueError(f"event_class {event_class!r} needs set() and wait(), like threading.Event")
-    thread_class = injected.get("thread_class")
-    if thread_class is not None and backend.name == "gevent":
-        injected["thread_class"] = _preset("gevent", "adapt_thread_class")(thread_class)
+    if backend.name in FAMILIES:
+        # Some classes of a family cannot be used as they are; its preset knows, and has something in their place.
+        injected = {name: _preset(backend.name, "adapt")(given) for name, given in injected.items()}
     return replace(backend, **injected)
 
 

@@ -6,6 +6,7 @@ socket and direction, which is why only `TrampolineWaiter` ever registers a conn
 
 from __future__ import annotations
 
+import selectors
 import sys
 import time
 from typing import Any
@@ -21,7 +22,7 @@ import eventlet.semaphore
 from . import Backend
 from .selector import HubSelector
 
-__all__ = ["BACKEND"]
+__all__ = ["BACKEND", "adapt"]
 
 # The modules as they were before monkey-patching.
 _select: Any = eventlet.patcher.original("select")
@@ -80,6 +81,15 @@ def _selector() -> Any:
         return eventlet.green.selectors.DefaultSelector()
     epoll = _select.epoll()
     return HubSelector(epoll, TrampolineWaiter(epoll))
+
+
+def adapt(injected: Any) -> Any:
+    """Return the class to use for an injected one.
+
+    eventlet's own selector registers each connection's socket with the hub, where it is in the way of whoever reads it.
+    """
+    unusable = (eventlet.green.selectors.DefaultSelector, selectors.DefaultSelector)
+    return _selector if injected in unusable else injected
 
 
 BACKEND = Backend(

@@ -19,7 +19,7 @@ import gevent.socket
 from . import Backend
 from .selector import HubSelector
 
-__all__ = ["BACKEND", "adapt_thread_class"]
+__all__ = ["BACKEND", "adapt"]
 
 _READ, _WRITE = 1, 2
 
@@ -31,9 +31,9 @@ class Thread(gevent.Greenlet):
         super().__init__(target, *args, **(kwargs or {}))
 
 
-def adapt_thread_class(thread_class: Any) -> Any:
-    """Return a class that can be called with ``target=``; a bare `gevent.Greenlet` cannot."""
-    return Thread if thread_class is gevent.Greenlet else thread_class
+def adapt(injected: Any) -> Any:
+    """Return the class to use for an injected one: a bare `gevent.Greenlet` cannot be called with ``target=``."""
+    return Thread if injected is gevent.Greenlet else injected
 
 
 class HubWaiter:

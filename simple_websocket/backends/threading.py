@@ -12,7 +12,7 @@ from typing import Any
 
 from . import Backend, Waiter
 
-__all__ = ["BACKEND"]
+__all__ = ["BACKEND", "adapt"]
 
 
 # What fits into the milliseconds of poll; whoever waits longer looks again after these seconds.
@@ -72,6 +72,11 @@ class _Process:
 _PROCESS = _Process()
 
 
+def adapt(injected: Any) -> Any:
+    """Return the class to use for an injected one: itself."""
+    return injected
+
+
 BACKEND = Backend(
     name="threading",
     thread_class=threading.Thread,
@@ -87,4 +92,5 @@ BACKEND = Backend(
     scope=lambda: _PROCESS,
     # Elsewhere MSG_DONTWAIT is missing, without which a blocking socket cannot be tried.
     parks_in_recv=hasattr(socket, "MSG_DONTWAIT"),
+    in_main_thread=lambda: threading.get_ident() == threading.main_thread().ident,
 )

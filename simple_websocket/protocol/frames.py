@@ -142,6 +142,8 @@ class FrameDecoder:
         fin = first & _FIN != 0
         size = second & 0x7F
         control = opcode & 0x08
+        if data.startswith(b"HTTP/1.", pos):
+            raise _violation("an HTTP response in the WebSocket: the server's handler failed, or returned without close()")
         if opcode not in _OPCODES:
             raise _violation(f"invalid opcode {opcode:#x}")
         if control and not fin:
@@ -167,8 +169,6 @@ class FrameDecoder:
                 raise _violation("payload length with the most significant bit set")
         allowed = 0 if control or opcode == CONTINUATION else self._rsv_allowed
         if first & 0x70 & ~allowed:
-            if data.startswith(b"HTTP/1.", pos):
-                raise _violation("an HTTP response in the WebSocket: the server's handler failed, or returned without close()")
             raise _violation("reserved bit set")
         if second & _MASK != self._mask_bit:
             raise _violation("frame not masked" if self._mask_bit else "frame masked by a server")

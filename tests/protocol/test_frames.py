@@ -297,3 +297,10 @@ def test_many_frames_in_one_segment():
 def test_public_constants():
     assert [frames.CONTINUATION, frames.TEXT, frames.BINARY, frames.CLOSE, frames.PING, frames.PONG] == [0, 1, 2, 8, 9, 10]
     assert (frames.RSV1, frames.MAX_CONTROL_PAYLOAD) == (0x40, 125)
+
+
+def test_an_http_response_inside_the_websocket_is_called_one():
+    reader = Reader(False)
+    with pytest.raises(ProtocolViolation, match="HTTP response") as error:
+        reader.pieces(b"HTTP/1.1 500 INTERNAL SERVER ERROR\r\n")
+    assert error.value.code == 1002

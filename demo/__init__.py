@@ -1,0 +1,1 @@
+"""`python -m demo`: the echo example under five web servers, talked to and measured."""

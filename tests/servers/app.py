@@ -1,0 +1,181 @@
+"""The application that every server of the tests runs: WebSocket routes that do one thing each.
+
+A route's `?id=` names a request; when the server is done with it, `/ended?id=` tells how its WebSocket ended.
+"""
+
+import gc
+import hashlib
+import json
+import os
+import socket
+import threading
+
+from flask import Flask, Response, request
+
+from simple_websocket import ConnectionClosed, ConnectionError, Server
+from simple_websocket.link import Link
+
+app = Flask(__name__)
+
+ended = {}
+
+
+@app.after_request
+def remember(response):
+    key = request.args.get("id")
+    if key and request.path != "/ended":
+        reason = getattr(request, "close_reason", None)
+        response.call_on_close(lambda: ended.__setitem__(key, reason))
+    return response
+
+
+def route(path):
+    return app.route(path, websocket=True)
+
+
+@app.route("/")
+def index():
+    return "plain HTTP"
+
+
+@app.route("/ended")
+def tell_ended():
+    key = request.args["id"]
+    return json.dumps([ended[key]] if key in ended else None)
+
+
+@app.route("/resources")
+def tell_resources():
+    """What this process holds: descriptors, threads that are not a server's pool, and connections."""
+    gc.collect()
+    return {
+        "descriptors": len(os.listdir("/proc/self/fd")),
+        "threads": len([thread for thread in threading.enumerate() if not thread.name.startswith("ThreadPool")]),
+        "connections": sum(type(thing) is Link for thing in gc.get_objects()),
+    }
+
+
+@route("/echo")
+def echo():
+    ws = Server.accept(request.environ)
+    try:
+        while True:
+            data = ws.receive()
+            ws.send(data)
+    except ConnectionClosed as closed:
+        request.close_reason = int(closed.reason)
+    return ""
+
+
+@route("/hang-up")
+def hang_up():
+    """Say goodbye at the first message."""
+    ws = Server.accept(request.environ)
+    ws.receive()
+    ws.close(4001, "enough")
+    request.close_reason = int(ws.close_reason)
+    return ""
+
+
+@route("/leave")
+def leave():
+    """Return with the connection open."""
+    Server.accept(request.environ).send("bye")
+    return ""
+
+
+class OnPurpose(Exception):
+    pass
+
+
+@app.errorhandler(OnPurpose)
+def on_purpose(error):
+    return "failed on purpose", 500
+
+
+@route("/fail")
+def fail():
+    with Server.accept(request.environ) as ws:
+        ws.receive()
+        raise OnPurpose
+
+
+@route("/report")
+def report():
+    """Tell what was found."""
+    ws = Server.accept(request.environ)
+    sock = socket_of(ws)
+    found = {
+        "mode": ws.mode,
+        "backend": backend_of(ws).name,
+        "nodelay": sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) != 0,
+        "server": request.environ.get("SERVER_SOFTWARE", ""),
+    }
+    ws.send(json.dumps(found))
+    ws.close()
+    return ""
+
+
+@route("/busy")
+def busy():
+    """Be busy with something else than this connection, for as long as it lives and three seconds at most."""
+    ws = Server.accept(request.environ)
+    ws.send("busy")
+    for _ in range(150):
+        if not ws.connected:
+            break
+        backend_of(ws).sleep(0.02)
+    request.close_reason = ws.close_reason
+    return ""
+
+
+@route("/exchange")
+def exchange():
+    """Send a large message to somebody who may be slow, then take one and tell its digest."""
+    ws = Server.accept(request.environ)
+    ws.send(b"\xa5" * int(request.args["size"]))
+    answer = ws.receive()
+    ws.send(f"{len(answer)} {hashlib.sha256(answer).hexdigest()}")
+    try:
+        ws.receive()
+    except ConnectionClosed as closed:
+        request.close_reason = int(closed.reason)
+    return ""
+
+
+def careful():
+    """Answer with HTTP what is no valid handshake."""
+    try:
+        ws = Server.accept(request.environ)
+    except ConnectionError as error:
+        return Response(str(error), error.status_code, headers=error.headers)
+    ws.close()
+    return ""
+
+
+# A request without an Upgrade header and one with it are two routes to Werkzeug.
+app.add_url_rule("/careful", "careful", careful, websocket=True)
+app.add_url_rule("/careful", "careful_http", careful)
+
+
+@route("/own-socket")
+def own_socket():
+    """What is to be done on a server that the library does not know; here wsgiref."""
+    sock = request.environ["wsgi.input"].raw._sock
+    ws = Server.accept(request.environ, sock=sock)
+    ws.send(ws.mode)
+    try:
+        while True:
+            ws.send(ws.receive())
+    except ConnectionClosed as closed:
+        request.close_reason = int(closed.reason)
+    return ""
+
+
+def socket_of(ws):
+    # Neither is part of the public surface: nobody but a test needs to know.
+    return ws._link.sock
+
+
+def backend_of(ws):
+    return ws._link._keeper._backend
