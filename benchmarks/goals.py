@@ -32,4 +32,7 @@ COMPARISONS = (
     Comparison("ours-gevent", "gevent-websocket", 0.65, 0.65, ("1x64", "32x64")),
     Comparison("ours-eventlet", "bare-eventlet", 1.4, 1.4, ("1x64",)),
     Comparison("ours-eventlet", "eventlet.websocket", 0.5, 0.5, ("1x64",)),
+    Comparison("ours-asyncio", "bare-asyncio", 1.9, 1.9, ("32x64",)),
+    Comparison("ours-asyncio", "websockets-asyncio", 1.0, 1.0, ("1x64", "32x64")),
+    Comparison("ours-aiohttp", "aiohttp", 1.0, 0.75, ("32x64",)),
 )

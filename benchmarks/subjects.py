@@ -60,5 +60,10 @@ SUBJECTS = {
         Subject("bare-eventlet", "bare:eventlet", ("eventlet",), speaks_websocket=False),
         Subject("ours-eventlet", "ours:eventlet", ("eventlet",)),
         Subject("eventlet.websocket", "peers:eventlet_websocket", ("eventlet",)),
+        Subject("bare-asyncio", "aio:bare", speaks_websocket=False),
+        Subject("ours-asyncio", "aio:ours"),
+        Subject("websockets-asyncio", "aio:websockets_asyncio", ("websockets",)),
+        Subject("ours-aiohttp", "aio:ours_aiohttp", ("aiohttp",)),
+        Subject("aiohttp", "aio:aiohttp_response", ("aiohttp",)),
     )
 }

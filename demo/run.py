@@ -17,7 +17,7 @@ class Failed(Exception):
 
 def run(seconds: float) -> int:
     """Visit all of them, measuring each for some seconds; return the exit status."""
-    say(f"The echo example, examples/flask/server.py, under {len(SERVERS)} web servers")
+    say(f"The echo examples, under {len(SERVERS)} web servers")
     rows: list[tuple[WebServer, Measured]] = []
     failures: list[str] = []
     with tempfile.TemporaryDirectory(prefix="demo-") as folder:

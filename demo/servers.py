@@ -1,4 +1,4 @@
-"""The web servers of the demo: how a person starts examples/flask/server.py with each of them."""
+"""The web servers of the demo: how a person starts the echo examples with each of them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import importlib.util
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-EXAMPLES = "examples/flask"
+EXAMPLES = "examples"
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class WebServer:
 
 def _gunicorn(*options: str) -> Callable[[int], Sequence[str]]:
     # --chdir makes `server` importable, as for somebody who stands in that folder.
-    return lambda port: ("-m", "gunicorn", "--bind", f"127.0.0.1:{port}", "--chdir", EXAMPLES, *options, "server:app")
+    return lambda port: ("-m", "gunicorn", "--bind", f"127.0.0.1:{port}", "--chdir", f"{EXAMPLES}/flask", *options, "server:app")
 
 
 def _script(name: str) -> Callable[[int], Sequence[str]]:
@@ -27,11 +27,13 @@ def _script(name: str) -> Callable[[int], Sequence[str]]:
 
 
 SERVERS = [
-    WebServer("Werkzeug", "threading", ("flask",), _script("server.py")),
+    WebServer("Werkzeug", "threading", ("flask",), _script("flask/server.py")),
     WebServer("gunicorn gthread", "threading", ("flask", "gunicorn"), _gunicorn("--threads", "16")),
     WebServer("gunicorn gevent", "gevent", ("flask", "gunicorn", "gevent"), _gunicorn("-k", "gevent")),
-    WebServer("gevent.pywsgi", "gevent", ("flask", "gevent"), _script("gevent_server.py")),
-    WebServer("eventlet.wsgi", "eventlet", ("flask", "eventlet"), _script("eventlet_server.py")),
+    WebServer("gevent.pywsgi", "gevent", ("flask", "gevent"), _script("flask/gevent_server.py")),
+    WebServer("eventlet.wsgi", "eventlet", ("flask", "eventlet"), _script("flask/eventlet_server.py")),
+    WebServer("aiohttp", "asyncio", ("aiohttp",), _script("aiohttp/server.py")),
+    WebServer("uvicorn", "asyncio", ("uvicorn", "websockets"), _script("asgi/server.py")),
 ]
 
 
