@@ -10,7 +10,7 @@ import asyncio
 import socket
 import ssl
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -101,15 +101,17 @@ class AioConnection:
         """Seconds between the latest ping that was answered and its pong; ``None`` before there is one, and with ASGI."""
         return None if self._link is None else self._link.protocol.latency
 
-    async def __aiter__(self) -> AsyncIterator[str | bytes]:
+    def __aiter__(self) -> Self:
         """Iterate over the messages until the connection ends, however it does; `close_reason` says how."""
-        while True:
-            try:
-                message = await self.receive()
-            except ConnectionClosed:
-                return
-            if message is not None:
-                yield message
+        return self
+
+    async def __anext__(self) -> str | bytes:
+        try:
+            message = await self._open_link.receive(None)
+        except ConnectionClosed:
+            raise StopAsyncIteration from None
+        assert message is not None  # without a timeout there is one
+        return message
 
     async def __aenter__(self) -> Self:
         return self

@@ -80,6 +80,7 @@ class AioLink(asyncio.Protocol):
         self.protocol.receive_eof()
         self._ended = True
         self._outbox.clear()
+        self._transport.close()  # Python 3.10 complains about a TLS transport that only its peer has ended
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -101,42 +102,61 @@ class AioLink(asyncio.Protocol):
 
     async def receive(self, timeout: float | None) -> str | bytes | None:
         """Return the next message; ``None`` when there was none within `timeout` seconds."""
-        if timeout is not None and timeout <= 0 and not self._unread and not self._ended:
-            # What can be read now is read by the loop: one turn of it polls, the next one has called us.
-            await asyncio.sleep(0)
-            await asyncio.sleep(0)
-        deadline = None if timeout is None else self._clock() + timeout
-        while not self._unread:
-            if self._over:
+        if timeout is not None and not self._unread and not await self._wait_until(self._clock() + timeout):
+            return None
+        unread = self._unread
+        while not unread:
+            if not self.protocol.open and self._over:
                 raise self.protocol.closed_error()
-            if deadline is not None and self._clock() >= deadline:
-                return None
-            await self._wait_for_message(deadline)
-        message = self._unread.take()
-        if not self._reading and self._unread.has_room:
+            receiver = self.loop.create_future()
+            self._receivers.append(receiver)
+            try:
+                await receiver
+            except BaseException:
+                self._stand_back(receiver)
+                raise
+        message = unread.take()
+        if not self._reading and unread.has_room:
             self._decode()
-        if self._unread and self._receivers:
+        if unread and self._receivers:
             self._wake_one()
         return message
 
-    async def _wait_for_message(self, deadline: float | None) -> None:
-        receiver = self.loop.create_future()
-        self._receivers.append(receiver)
-        timer = None if deadline is None else self.loop.call_later(deadline - self._clock(), _wake, receiver)
-        try:
-            await receiver
-        except BaseException:
-            if receiver.done() and not receiver.cancelled():
-                self._wake_one()  # it was our turn, and we do not take it
-            raise
-        finally:
-            if timer is not None:
+    async def _wait_until(self, deadline: float) -> bool:
+        """Wait for a message or the end; return whether there was one of them before the deadline."""
+        if deadline <= self._clock() and not self._ended:
+            # What can be read now is read by the loop: one turn of it polls, the next one has called us.
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+        while not self._unread and not self._over:
+            left = deadline - self._clock()
+            if left <= 0:
+                return False
+            receiver = self.loop.create_future()
+            self._receivers.append(receiver)
+            timer = self.loop.call_later(left, _wake, receiver)
+            try:
+                await receiver
+            except BaseException:
+                self._stand_back(receiver)
+                raise
+            finally:
                 timer.cancel()
-            if not receiver.done() or receiver.cancelled() or timer is not None:
-                try:
-                    self._receivers.remove(receiver)
-                except ValueError:
-                    pass
+                self._forget_receiver(receiver)
+        return True
+
+    def _stand_back(self, receiver: asyncio.Future[None]) -> None:
+        """A receiver was cancelled: if it was its turn, it is another one's."""
+        if receiver.done() and not receiver.cancelled():
+            self._wake_one()
+        else:
+            self._forget_receiver(receiver)
+
+    def _forget_receiver(self, receiver: asyncio.Future[None]) -> None:
+        try:
+            self._receivers.remove(receiver)
+        except ValueError:
+            pass  # it was woken
 
     async def send(self, data: Any) -> None:
         """Send one message, whole; wait while the peer is slow."""
@@ -195,18 +215,19 @@ class AioLink(asyncio.Protocol):
 
     def _decode(self) -> None:
         """Keep the messages that have arrived, up to the bound, and stop reading there; do our part of closing."""
-        protocol = self.protocol
+        protocol, unread, receivers = self.protocol, self._unread, self._receivers
         # While closing, what there is no room for is dropped on the way to the peer's Close frame.
-        while self._unread.has_room or not (protocol.open or self._ended):
+        while unread.has_room or not (protocol.open or self._ended):
             event = protocol.next_event()
             if event is None:
-                self._read_on(True)
+                if not self._reading:
+                    self._read_on(True)
                 break
             if isinstance(event, Pong):
                 protocol.pong_received(event, self._clock())
-            elif self._unread.has_room:
-                self._unread.put(event)
-                if self._receivers:
+            elif protocol.open or unread.has_room:
+                unread.put(event)
+                if receivers:
                     self._wake_one()
         else:
             self._read_on(False)
