@@ -25,6 +25,7 @@ class Peer:
         self.writer = writer
         self.client = client
         self.frames = FrameReader(masked=not client)
+        self.over = False
         self.pings = 0
         self.pongs: list[bytes] = []
 
@@ -133,6 +134,9 @@ class Peer:
         return found
 
     async def close(self) -> None:
+        if self.over:
+            return
+        self.over = True
         self.writer.close()
         try:
             await asyncio.wait_for(self.writer.wait_closed(), 1)
