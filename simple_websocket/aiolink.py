@@ -8,17 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from .protocol.connection import Frame, Pong, Protocol, State
+from .aiooutbound import AioOutbound, Waiters
+from .protocol.connection import Pong, Protocol, State
 from .protocol.unread import Unread
 
 __all__ = ["AioLink", "TakenTransport"]
-
-# A large frame goes to the transport in parts of this size, as fast as the peer takes them: what the transport keeps it copies.
-_PART = 256 * 1024
 
 # How long a client waits for the server to end TCP after both Close frames have passed (RFC 6455 section 7.1.1).
 _EOF_TIMEOUT = 0.5
@@ -43,18 +40,12 @@ class AioLink(asyncio.Protocol):
         self.loop = asyncio.get_running_loop()
         self._clock = time.monotonic  # uvloop's clock only counts milliseconds
         self._transport: Any = None
+        self._outbound = AioOutbound(protocol, self._end_if_closed)
         self._ended = False
         self._reading = True
-        self._writable = True
-        self._outbox: deque[memoryview] = deque()
-        # For the keepalive: what the transport got, what it had left and what the kernel had taken when the timer ran last.
-        self._written = 0
-        self._backlog = 0
-        self._taken = 0
-        self._progress = 0
         self._spared = 0
-        self._receivers: deque[asyncio.Future[None]] = deque()
-        self._others: set[asyncio.Future[None]] = set()
+        self._receivers = Waiters()
+        self._closers = Waiters()
         self._timer: asyncio.TimerHandle | None = None
 
     # Called by the transport
@@ -62,6 +53,7 @@ class AioLink(asyncio.Protocol):
     def connection_made(self, transport: Any) -> None:
         """Take the transport, and what has been received before."""
         self._transport = transport
+        self._outbound.start(transport)
         self._reading = transport.is_reading()
         self._set_timer()
         self._decode()
@@ -79,47 +71,45 @@ class AioLink(asyncio.Protocol):
         """Wake everybody: the connection has ended."""
         self.protocol.receive_eof()
         self._ended = True
-        self._outbox.clear()
-        self._transport.close()  # Python 3.10 complains about a TLS transport that only its peer has ended
+        self._outbound.end()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self._wake_all()
+        self._receivers.wake_all()
+        self._closers.wake_all()
         if self._lost is not None:
             self._lost(error)
             self._lost = None
 
     def pause_writing(self) -> None:
         """Wait with writing: the peer is slow."""
-        self._writable = False
+        self._outbound.writable = False
 
     def resume_writing(self) -> None:
         """Go on with writing."""
-        self._writable = True
-        self._pump()
+        self._outbound.resume()
 
     # Called by the connection
 
     async def receive(self, timeout: float | None) -> str | bytes | None:
         """Return the next message; ``None`` when there was none within `timeout` seconds."""
-        if timeout is not None and not self._unread and not await self._wait_until(self._clock() + timeout):
-            return None
         unread = self._unread
+        if timeout is not None and not unread and not await self._wait_until(self._clock() + timeout):
+            return None
         while not unread:
             if not self.protocol.open and self._over:
                 raise self.protocol.closed_error()
-            receiver = self.loop.create_future()
-            self._receivers.append(receiver)
+            receiver = self._receivers.join(self.loop)
             try:
                 await receiver
             except BaseException:
-                self._stand_back(receiver)
+                self._receivers.stand_back(receiver)
                 raise
         message = unread.take()
         if not self._reading and unread.has_room:
             self._decode()
         if unread and self._receivers:
-            self._wake_one()
+            self._receivers.wake_one()
         return message
 
     async def _wait_until(self, deadline: float) -> bool:
@@ -132,31 +122,8 @@ class AioLink(asyncio.Protocol):
             left = deadline - self._clock()
             if left <= 0:
                 return False
-            receiver = self.loop.create_future()
-            self._receivers.append(receiver)
-            timer = self.loop.call_later(left, _wake, receiver)
-            try:
-                await receiver
-            except BaseException:
-                self._stand_back(receiver)
-                raise
-            finally:
-                timer.cancel()
-                self._forget_receiver(receiver)
+            await self._receivers.wait(self.loop, left)
         return True
-
-    def _stand_back(self, receiver: asyncio.Future[None]) -> None:
-        """A receiver was cancelled: if it was its turn, it is another one's."""
-        if receiver.done() and not receiver.cancelled():
-            self._wake_one()
-        else:
-            self._forget_receiver(receiver)
-
-    def _forget_receiver(self, receiver: asyncio.Future[None]) -> None:
-        try:
-            self._receivers.remove(receiver)
-        except ValueError:
-            pass  # it was woken
 
     async def send(self, data: Any) -> None:
         """Send one message, whole; wait while the peer is slow."""
@@ -167,43 +134,30 @@ class AioLink(asyncio.Protocol):
             frame = protocol.send_bytes(bytes(data))
         else:
             frame = protocol.send_text(str(data))
-        self._write(frame)
-        if not self._writable:
-            await self._drained()
+        self._outbound.write(frame)
+        if not self._outbound.writable:
+            await self._outbound.drained()
 
     async def ping(self, payload: bytes) -> None:
         """Send a ping."""
-        self._write(self.protocol.ping(payload, self._clock()))
-        if not self._writable:
-            await self._drained()
+        self._outbound.write(self.protocol.ping(payload, self._clock()))
+        if not self._outbound.writable:
+            await self._outbound.drained()
 
     async def close(self, code: int, reason: str) -> None:
         """Close the connection; return when it has ended, after the close timeout at the latest."""
         self.protocol.begin_close(code, reason, self._clock())
         if not self._ended:
-            self._write(self.protocol.close(code, reason))
+            self._outbound.write(self.protocol.close(code, reason))
             self._decode()  # the peer's Close frame may be behind messages that there was no room for
-            await self._until(lambda: self._ended)
-
-    async def _drained(self) -> None:
-        await self._until(lambda: self._writable and not self._outbox or self._ended)
-        if self._ended and not self.protocol.close_received:
-            raise self.protocol.closed_error()
-
-    async def _until(self, condition: Callable[[], Any]) -> None:
-        while not condition():
-            waiter = self.loop.create_future()
-            self._others.add(waiter)
-            try:
-                await waiter
-            finally:
-                self._others.discard(waiter)
+        while not self._ended:
+            await self._closers.wait(self.loop)
 
     def abandon(self) -> None:
         """End a connection that nobody can use any more, without waiting."""
         if self.protocol.open and self._transport is not None:  # what is closing has its deadline
             self.protocol.go_away()
-            self._say_what_is_due()
+            self._outbound.say_what_is_due()
             self._end()
 
     # Reading
@@ -228,13 +182,17 @@ class AioLink(asyncio.Protocol):
             elif protocol.open or unread.has_room:
                 unread.put(event)
                 if receivers:
-                    self._wake_one()
+                    receivers.wake_one()
         else:
             self._read_on(False)
         if protocol.pending:
-            self._say_what_is_due()
+            self._outbound.say_what_is_due()
         if not protocol.open:
-            self._go_on_closing()
+            protocol.start_close_timer(self._clock())
+            self._set_timer()
+            self._end_if_closed()
+            if self._over:
+                receivers.wake_all()
 
     def _read_on(self, reading: bool) -> None:
         if reading is not self._reading:
@@ -242,17 +200,12 @@ class AioLink(asyncio.Protocol):
             if not self._ended:
                 (self._transport.resume_reading if reading else self._transport.pause_reading)()
 
-    def _go_on_closing(self) -> None:
-        self.protocol.start_close_timer(self._clock())
-        self._set_timer()
-        self._end_if_closed()
-        if self._over:
-            self._wake_all()
+    # Ending
 
     def _end_if_closed(self) -> None:
         """End the transport once the closing handshake is complete and written."""
         protocol, transport = self.protocol, self._transport
-        if transport.is_closing() or self._outbox:
+        if protocol.open or transport is None or transport.is_closing() or not self._outbound.empty:
             return
         if protocol.state is State.CLOSED:
             if self._client and not protocol.lost:
@@ -270,44 +223,6 @@ class AioLink(asyncio.Protocol):
     @property
     def _closing_patience(self) -> float:
         return max(0.0, self.protocol.start_close_timer(self._clock()) - self._clock())
-
-    # Writing
-
-    def _write(self, frame: Frame) -> None:
-        """Hand a frame over, whole, behind what is waiting already."""
-        if not frame or self._ended:
-            return
-        if isinstance(frame, bytes):
-            if not self._outbox and self._writable:
-                self._written += len(frame)
-                self._transport.write(frame)
-                return
-            frame = (frame, b"")
-        self._outbox.extend(memoryview(part) for part in frame if part)
-        if self._writable:
-            self._pump()
-
-    def _pump(self) -> None:
-        outbox = self._outbox
-        while outbox and self._writable and not self._ended:
-            part = outbox.popleft()
-            if len(part) > _PART:
-                outbox.appendleft(part[_PART:])
-                part = part[:_PART]
-            self._written += len(part)
-            self._transport.write(part)
-        if self._writable and not outbox:
-            if self.protocol.pending:
-                self._say_what_is_due()
-            if not self.protocol.open:
-                self._end_if_closed()
-            for waiter in list(self._others):
-                _wake(waiter)
-
-    def _say_what_is_due(self) -> None:
-        # While the peer takes nothing, what is due waits in the protocol, which bounds it.
-        if (self._writable and not self._outbox) or not self.protocol.open:
-            self._write(self.protocol.data_to_send())
 
     # Time
 
@@ -327,35 +242,17 @@ class AioLink(asyncio.Protocol):
         if self._transport.is_closing() or self._ended:
             self._transport.abort()
             return
-        if protocol.state is State.CLOSED and not self._outbox:
+        if protocol.state is State.CLOSED and self._outbound.empty:
             self._end()
             return
         if not self._unread.has_room:
             self._spared += 1  # the peer cannot show that it lives while nobody receives what it sent: not its fault
-        backlog = int(self._transport.get_write_buffer_size())
-        if self._backlog and self._written - backlog > self._taken:
-            self._progress += 1  # the kernel took what it had no room for: the peer has read something
-        self._backlog, self._taken = backlog, self._written - backlog
-        protocol.on_deadline(self._clock(), protocol.heard + self._progress + self._spared)
+        protocol.on_deadline(self._clock(), protocol.heard + self._outbound.signs_of_life() + self._spared)
         if protocol.pending:
-            self._say_what_is_due()
+            self._outbound.say_what_is_due()
         if protocol.lost:
             self._transport.abort()
         self._set_timer()
-
-    # Waking
-
-    def _wake_one(self) -> None:
-        while self._receivers:
-            receiver = self._receivers.popleft()
-            if not receiver.done():
-                receiver.set_result(None)
-                return
-
-    def _wake_all(self) -> None:
-        for waiter in [*self._receivers, *self._others]:
-            _wake(waiter)
-        self._receivers.clear()
 
 
 class TakenTransport(asyncio.Transport):
@@ -386,8 +283,3 @@ class TakenTransport(asyncio.Transport):
         self._link.abandon()
 
     abort = close
-
-
-def _wake(waiter: asyncio.Future[None]) -> None:
-    if not waiter.done():
-        waiter.set_result(None)

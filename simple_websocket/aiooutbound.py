@@ -1,0 +1,163 @@
+"""`AioOutbound`: the sending half of a connection on asyncio, and `Waiters`, those who wait for something there.
+
+Everything runs in the event loop's thread.  A frame is taken whole before anything is awaited, so cancelling loses and tears
+nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from .protocol.connection import Frame, Protocol
+
+__all__ = ["AioOutbound", "Waiters"]
+
+# A large frame goes to the transport in parts of this size, as fast as the peer takes them: what the transport keeps it copies.
+_PART = 256 * 1024
+
+
+class Waiters(deque["asyncio.Future[None]"]):
+    """Calls that wait, in the order in which they came."""
+
+    def join(self, loop: asyncio.AbstractEventLoop) -> asyncio.Future[None]:
+        """Return a future to await; who is cancelled meanwhile calls `stand_back`."""
+        waiter = loop.create_future()
+        self.append(waiter)
+        return waiter
+
+    def stand_back(self, waiter: asyncio.Future[None]) -> None:
+        """Leave; if it was this one's turn, it is another one's now."""
+        if waiter.done() and not waiter.cancelled():
+            self.wake_one()
+        elif waiter in self:
+            self.remove(waiter)
+
+    async def wait(self, loop: asyncio.AbstractEventLoop, timeout: float | None = None) -> None:
+        """Wait until woken, or for `timeout` seconds."""
+        waiter = self.join(loop)
+        timer = None if timeout is None else loop.call_later(timeout, _wake, waiter)
+        try:
+            await waiter
+        except BaseException:
+            self.stand_back(waiter)
+            raise
+        finally:
+            if timer is not None:
+                timer.cancel()
+                if waiter in self:
+                    self.remove(waiter)
+
+    def wake_one(self) -> None:
+        """Wake who has waited longest."""
+        while self:
+            waiter = self.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+                return
+
+    def wake_all(self) -> None:
+        """Wake everybody."""
+        while self:
+            _wake(self.popleft())
+
+
+def _wake(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)
+
+
+class AioOutbound:
+    """Hands frames to the transport, complete and in order, from any number of tasks.
+
+    :param protocol: the connection's state machine, of which this uses the outbound half.
+    :param emptied: called when everything has been handed over.
+    """
+
+    def __init__(self, protocol: Protocol, emptied: Callable[[], None]) -> None:
+        self._protocol = protocol
+        self._emptied = emptied
+        self._transport: Any = None
+        self._loop = asyncio.get_running_loop()
+        self._outbox: deque[memoryview] = deque()
+        self._senders = Waiters()
+        #: Whether the transport is below its high-water mark.
+        self.writable = True
+        # For the keepalive: what the transport got, what it had left and what the kernel had taken when that was last asked for.
+        self._written = 0
+        self._backlog = 0
+        self._taken = 0
+        self._progress = 0
+
+    @property
+    def empty(self) -> bool:
+        """Whether everything has been handed over to the transport."""
+        return not self._outbox
+
+    def start(self, transport: Any) -> None:
+        """Take the transport."""
+        self._transport = transport
+
+    def write(self, frame: Frame) -> None:
+        """Take a frame, behind what is waiting already."""
+        if not frame or self._transport is None:
+            return
+        if isinstance(frame, bytes):
+            if self.writable and not self._outbox:
+                self._written += len(frame)
+                self._transport.write(frame)
+                return
+            frame = (frame, b"")
+        self._outbox.extend(memoryview(part) for part in frame if part)
+        self._pump()
+
+    def say_what_is_due(self) -> None:
+        """Write what the protocol wants to say; while the peer takes nothing it waits there, where it is bounded."""
+        if (self.writable and not self._outbox) or not self._protocol.open:
+            self.write(self._protocol.data_to_send())
+
+    async def drained(self) -> None:
+        """Wait until the transport is below its mark and everything has been handed over.
+
+        :raises ConnectionClosed: the connection was lost before.
+        """
+        while self._transport is not None and not (self.writable and not self._outbox):
+            await self._senders.wait(self._loop)
+        if self._transport is None and not self._protocol.close_received:
+            raise self._protocol.closed_error()
+
+    def resume(self) -> None:
+        """Go on: the peer has taken something."""
+        self.writable = True
+        self._pump()
+
+    def end(self) -> None:
+        """Write nothing more: the transport is gone."""
+        self._transport = None
+        self._outbox.clear()
+        self._senders.wake_all()
+
+    def signs_of_life(self) -> int:
+        """Count the times at which, when asked, the kernel had taken what it had no room for before: the peer has read."""
+        backlog = int(self._transport.get_write_buffer_size())
+        if self._backlog and self._written - backlog > self._taken:
+            self._progress += 1
+        self._backlog, self._taken = backlog, self._written - backlog
+        return self._progress
+
+    def _pump(self) -> None:
+        outbox = self._outbox
+        while outbox and self.writable and self._transport is not None:
+            part = outbox.popleft()
+            if len(part) > _PART:
+                outbox.appendleft(part[_PART:])
+                part = part[:_PART]
+            self._written += len(part)
+            self._transport.write(part)
+        if self.writable and not outbox:
+            if self._protocol.pending:
+                self.say_what_is_due()
+            self._emptied()
+            self._senders.wake_all()
