@@ -164,8 +164,8 @@ async def test_connect(stage, kind):
         try:
             await peer.accept()
             await peer.expect_close()
-        except (AssertionError, asyncio.IncompleteReadError, ConnectionError, OSError):
-            pass  # it went before
+        except (AssertionError, AttributeError, asyncio.IncompleteReadError, ConnectionError, OSError):
+            pass  # it went before; asyncio's TLS streams say so with an AttributeError now and then
         ended += 1
         await peer.close()
 
