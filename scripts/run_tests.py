@@ -31,6 +31,8 @@ SUITES = [
     Suite("gevent-patched", "tests/gevent", limit=300, patched="gevent"),
     Suite("eventlet", "tests/eventlet", limit=300),
     Suite("eventlet-patched", "tests/eventlet", limit=300, patched="eventlet"),
+    Suite("asyncio", "tests/asyncio", limit=400),
+    Suite("asgi", "tests/asgi", limit=300),
     Suite("protocol", "tests/protocol", limit=300, everywhere=True),
     Suite("examples", "tests/examples", limit=180),
     Suite("architecture", "tests/architecture", limit=60),

@@ -21,7 +21,7 @@ RECIPE = [ROOT / "pyproject.toml", ROOT / "setup.cfg", ROOT / "scripts" / "setup
 # purpose -> extras of pyproject.toml
 PURPOSES = {
     "demo": "demo",
-    "test": "gevent,eventlet,demo,test,lint",
+    "test": "gevent,eventlet,demo,aio,test,lint",
     "matrix": "test",  # the suites that run on every interpreter
     "docs": "docs",
     "bench": "bench",

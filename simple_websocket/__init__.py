@@ -1,10 +1,14 @@
 """WebSocket servers and clients for threads, gevent, eventlet and any WSGI server (RFC 6455, RFC 7692)."""
 
-from .aio import AioClient, AioServer
+from typing import TYPE_CHECKING, Any
+
 from .backends import Backend
 from .errors import CloseReason, ConnectionClosed, ConnectionError, SimpleWebsocketError
 from .protocol.deflate import Compression
 from .sync import Client, Server
+
+if TYPE_CHECKING:
+    from .aio import AioClient, AioServer
 
 __all__ = [
     "AioClient",
@@ -21,3 +25,12 @@ __all__ = [
 ]
 
 __version__ = "2.0.0.dev0"
+
+
+def __getattr__(name: str) -> Any:
+    """Import the asyncio classes when they are asked for: programs on threads do not pay for asyncio."""
+    if name in ("AioClient", "AioServer"):
+        from . import aio
+
+        return getattr(aio, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -7,7 +7,6 @@ from the event loop that made the connection; any number of its tasks may call a
 from __future__ import annotations
 
 import asyncio
-import socket
 import ssl
 import time
 from collections.abc import Mapping, Sequence
@@ -17,12 +16,13 @@ from typing import TYPE_CHECKING, Any
 from . import asgi as asgi_link
 from .aiodial import open_link
 from .aiolink import AioLink, TakenTransport
+from .aiosocket import refuse, take_over
 from .asgi import AsgiLink
 from .dial import parse_url
 from .errors import CloseReason, ConnectionClosed, ConnectionError
 from .options import Options, names
 from .protocol.deflate import Compression
-from .protocol.handshake import ClientHandshake, Headers, Request, ServerHandshake, add_headers, rejection
+from .protocol.handshake import ClientHandshake, Headers, Request, ServerHandshake, add_headers
 
 if TYPE_CHECKING:
     from typing_extensions import Self  # typing has it from Python 3.11 on
@@ -275,7 +275,7 @@ class AioServer(AioConnection):
             scope, _, send = asgi
             await asgi_link.deny(scope, send, status_code, headers, body)
         else:
-            await _answer(sock, ConnectionError(status_code, headers=add_headers(headers), body=body))
+            await refuse(sock, ConnectionError(status_code, headers=add_headers(headers), body=body))
 
     def choose_subprotocol(self, request: Request) -> str | None:
         """Choose the subprotocol for the connection (RFC 6455 section 4.2.2): the client's first that is supported.
@@ -319,23 +319,12 @@ class AioServer(AioConnection):
             handshake = ServerHandshake("GET", "/", headers.items(), self._options.deflate)
             response = self._respond(handshake, response_headers)
         except ConnectionError as error:
-            await _answer(sock, error)
+            await refuse(sock, error)
             raise
         except BaseException:
             sock.close()
             raise
-        loop = asyncio.get_running_loop()
-        sock.setblocking(False)
-        try:
-            await loop.sock_sendall(sock, response)
-            link = self._make_link(handshake, b"")
-            await loop.connect_accepted_socket(lambda: link, sock)
-        except OSError:
-            sock.close()
-            raise ConnectionError(detail="the client has gone during the opening handshake") from None
-        except BaseException:
-            sock.close()
-            raise
+        await take_over(sock, response, lambda: self._make_link(handshake, b""))
 
     def _respond(self, handshake: ServerHandshake, headers: Headers | None) -> bytes:
         self.subprotocol = self.choose_subprotocol(handshake.request)
@@ -345,18 +334,6 @@ class AioServer(AioConnection):
         protocol = self._options.protocol(False, handshake.deflate, first, time.monotonic())
         self._link = link = AioLink(protocol, False, self._options.unread(), lost)
         return link
-
-
-async def _answer(sock: Any, error: ConnectionError) -> None:
-    """Write an HTTP response that refuses the connection, and close the socket."""
-    try:
-        sock.setblocking(False)
-        await asyncio.get_running_loop().sock_sendall(sock, rejection(error))
-        sock.shutdown(socket.SHUT_WR)
-    except OSError:
-        pass  # the client has gone
-    finally:
-        sock.close()
 
 
 class AioClient(AioConnection):
