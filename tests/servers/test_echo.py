@@ -59,7 +59,7 @@ def test_frames_in_the_segment_of_the_request(server: Running) -> None:
 
 def test_a_whole_conversation_in_the_segment_of_the_request(server: Running) -> None:
     name = unique()
-    # No Close frame yet: a server that is slow to start its handler may answer that first, and what the handler echoes is too late.
+    # No Close frame yet: a server that is slow to start its handler may answer it first, and then the echo comes too late.
     with server.raw(f"/echo?id={name}", frame(TEXT, b"hello") + frame(TEXT, b"again")) as raw:
         assert raw.receive() == (TEXT, b"hello")
         assert raw.receive() == (TEXT, b"again")
