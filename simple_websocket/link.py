@@ -216,9 +216,10 @@ class Link:
             self._decode()
             if protocol.pending:
                 self._outbound.flush(deadline)
-            if protocol.state is State.CLOSED:
-                return
-            data = self._transport.read(self._receive_bytes, max(0.0, deadline - self._clock()))
+            left = deadline - self._clock()
+            if protocol.state is State.CLOSED or left <= 0:
+                return  # a peer that goes on sending must not keep us here
+            data = self._transport.read(self._receive_bytes, left)
             if data is None:
                 return
             protocol.receive_data(data)

@@ -10,12 +10,17 @@ so that scripts/run_tests.py can count the results and name the test that was ru
 import faulthandler
 import json
 import os
+import signal
 from typing import Any, TextIO
 
 import pytest
 
 LIMIT = 60.0
 EXIT_LIMIT = 30.0  # from the last test to the end of the process
+
+# Who started the tests in the background may have had Ctrl-C ignored, and the programs that tests start would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _stderr: int = -1
 _events: TextIO | None = None

@@ -214,11 +214,10 @@ def test_a_program_with_an_open_client_exits(world, state):
 
 
 INTERRUPTED = """
-import signal, sys
+import sys
 from simple_websocket import Client
-signal.signal(signal.SIGINT, signal.default_int_handler)  # who started the tests may have had it ignored
 ws = Client.connect(sys.argv[1], backend=sys.argv[2] or None)
-print("ready", flush=True)
+print("connected", flush=True)
 try:
     with ws:
         ws.receive()
@@ -238,7 +237,7 @@ def test_ctrl_c_ends_a_program_that_receives(world):
 
     with world.serving(handler) as url:
         with Process(world, world.preamble + INTERRUPTED, url, world.options.get("backend", "")) as process:
-            world.until(lambda: "ready" in process.output(), 20)
+            world.until(lambda: "connected" in process.output(), 20)
             world.sleep(0.2)
             process.signal(signal.SIGINT)
             world.until(lambda: process.status is not None, 10)
