@@ -9,6 +9,7 @@ import asyncio
 import inspect
 import logging
 import os
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -30,6 +31,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         without = pytest.mark.skipif(uvloop is None, reason="uvloop is not installed")
         metafunc.fixturenames.append("loop_kind")
         metafunc.parametrize("loop_kind", ["asyncio", pytest.param("uvloop", marks=without)])
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # Python 3.10 says so about the server's side of a TLS handshake that its client gives up. That the socket is closed is
+    # looked at here all the same.
+    if sys.version_info < (3, 11):
+        for item in items:
+            item.add_marker(pytest.mark.filterwarnings("ignore:unclosed transport <asyncio.sslproto:ResourceWarning"))
 
 
 @pytest.hookimpl(tryfirst=True)
