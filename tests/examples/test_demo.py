@@ -110,7 +110,7 @@ def test_a_server_that_does_not_start(demo: list[subprocess.Popen[str]]) -> None
     assert demo[0].returncode == 1, output
     assert "[1/2] Werkzeug: starting, FAILED" in output and "[2/2] good: " in output
     assert "FAILED Werkzeug: Werkzeug ended with status 2 instead of starting" in output
-    assert "no/such/folder/server.py" in output.partition("end of the log")[2]  # what Python wrote about it
+    assert "no/such/folder/flask/server.py" in output.partition("end of the log")[2]  # what Python wrote about it
     assert re.search(r"^good +threading +[\d,]+", output, re.MULTILINE)
 
 

@@ -109,10 +109,10 @@ def test_clock_answers_plain_http(tmp_path: Path) -> None:
             connection.close()
 
 
-def test_every_example_is_run_here() -> None:
-    here = Path(__file__).read_text()
+def test_every_example_is_run() -> None:
+    tests = Path(__file__).read_text() + (ROOT / "tests/asgi/test_examples.py").read_text()
     for path in EXAMPLES.rglob("*.py"):
-        assert f"examples/{path.relative_to(EXAMPLES)}" in here, f"no test runs {path}"
+        assert f"examples/{path.relative_to(EXAMPLES)}" in tests, f"no test runs {path}"
 
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.rglob("*.py")), ids=lambda path: str(path.relative_to(EXAMPLES)))
