@@ -33,13 +33,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("loop_kind", ["asyncio", pytest.param("uvloop", marks=without)])
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_configure(config: pytest.Config) -> None:
     # Python 3.10 says so about the server's side of a TLS handshake that its client gives up. That the socket is closed is
     # looked at here all the same.
     if sys.version_info < (3, 11):
-        here = os.path.dirname(__file__)
-        for item in (item for item in items if str(item.path).startswith(here)):
-            item.add_marker(pytest.mark.filterwarnings("ignore:unclosed transport <asyncio.sslproto:ResourceWarning"))
+        config.addinivalue_line("filterwarnings", "ignore:unclosed transport <asyncio.sslproto:ResourceWarning")
 
 
 @pytest.hookimpl(tryfirst=True)
