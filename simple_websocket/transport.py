@@ -34,9 +34,6 @@ class Transport:
 
     __slots__ = ("_clock", "_drained", "_sleep", "_waiter", "sock", "unsure")
 
-    #: Whether bytes can be readable of which the socket's descriptor says nothing.
-    hides_bytes = False
-
     def __init__(self, sock: Any, backend: Backend) -> None:
         self.sock = sock
         self._clock = backend.clock
@@ -196,8 +193,6 @@ class TlsTransport(Transport):
     """
 
     __slots__ = ("_crossed_read", "_crossed_write", "_lock")
-
-    hides_bytes = True
 
     def __init__(self, sock: Any, backend: Backend) -> None:
         super().__init__(sock, backend)
