@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from .backends import Backend
 from .errors import CloseReason, ConnectionClosed, ConnectionError, SimpleWebsocketError
+from .going_away import go_away
 from .protocol.deflate import Compression
 from .sync import Client, Server
 
@@ -22,6 +23,7 @@ __all__ = [
     "Server",
     "SimpleWebsocketError",
     "__version__",
+    "go_away",
 ]
 
 __version__ = "2.0.0.dev0"

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .aiooutbound import AioOutbound, Waiters
+from .errors import CloseReason
 from .protocol.connection import Pong, Protocol, State
 from .protocol.unread import Unread
 
@@ -156,7 +157,7 @@ class AioLink(asyncio.Protocol):
     def abandon(self) -> None:
         """End a connection that nobody can use any more, without waiting."""
         if self.protocol.open and self._transport is not None:  # what is closing has its deadline
-            self.protocol.go_away()
+            self.protocol.leave(CloseReason.GOING_AWAY, self._clock())
             self._outbound.say_what_is_due()
             self._end()
 

@@ -15,7 +15,9 @@ Wrong arguments are ``ValueError`` and ``TypeError``, as everywhere in Python.  
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from http import HTTPStatus
+from typing import Any
 
 from wsproto.frame_protocol import CloseReason
 
@@ -30,7 +32,8 @@ class ConnectionError(SimpleWebsocketError):
     """The opening handshake failed (RFC 6455 section 4).
 
     On a server it is raised before a byte is written, so the application can still answer with HTTP:
-    `status_code` and `headers` are what to answer.  On a client they are what the server answered.
+    `status_code` and `headers` are what to answer, and the exception is a WSGI application that answers so (in Flask:
+    ``return error``).  On a client they are what the server answered.
 
     :param status_code: HTTP status of the rejection, ``None`` when there was no HTTP answer.
     :param headers: HTTP headers of the rejection as ``(name, value)`` pairs.  Default: none.
@@ -51,6 +54,22 @@ class ConnectionError(SimpleWebsocketError):
         self.body = body
         text = f"Connection error: {status_code}"
         super().__init__(f"{text} ({detail})" if detail else text)
+
+    def response(self) -> tuple[str, list[tuple[str, str]], bytes]:
+        """Return an HTTP response that says so: status line without the version, headers, body."""
+        status = self.status_code or 400
+        phrase = HTTPStatus(status).phrase if status in set(HTTPStatus) else "Error"
+        body = self.body or f"{self}\n".encode()
+        headers = [pair for pair in self.headers if pair[0].lower() not in ("content-length", "connection")]
+        if not any(name.lower() == "content-type" for name, _ in headers):
+            headers.append(("Content-Type", "text/plain; charset=utf-8"))
+        return f"{status} {phrase}", [*headers, ("Content-Length", str(len(body)))], body
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+        """Answer a request with `response`: a WSGI application (PEP 3333)."""
+        status, headers, body = self.response()
+        start_response(status, headers)
+        return [] if environ.get("REQUEST_METHOD") == "HEAD" else [body]
 
 
 class ConnectionClosed(SimpleWebsocketError):

@@ -1,6 +1,7 @@
 """The keeper: one background thread or greenlet for each backend, which looks after connections while nobody reads them.
 
-It answers pings, notices a close, sends keepalive pings, enforces deadlines and buffers messages up to a bound.  Reading is
+It answers pings, notices a close, sends keepalive pings, enforces deadlines, buffers messages up to a bound, and says goodbye
+to everybody when the process is told to stop.  Reading is
 the business of the caller of ``receive``; the keeper only *adopts* a connection that nobody has read for a grace period, and
 lets it go as soon as somebody reads it again.
 
@@ -22,7 +23,7 @@ from weakref import WeakKeyDictionary
 
 from .backends import Backend, Event
 
-__all__ = ["GRACE", "Keeper", "Watched", "keeper_for"]
+__all__ = ["GRACE", "Keeper", "Watched", "all_keepers", "keeper_for"]
 
 logger = logging.getLogger("simple_websocket")
 
@@ -56,6 +57,7 @@ class Watched(Protocol):
     def pump(self) -> bool: ...
     def flush(self) -> None: ...
     def on_deadline(self, now: float) -> None: ...
+    def go_away(self) -> None: ...
 
 
 class Keeper:
@@ -66,6 +68,7 @@ class Keeper:
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
+        self._told_to_stop = backend.told_to_stop
         self._lock = backend.lock()
         self._running = False
         self._orphaned = False
@@ -101,6 +104,16 @@ class Keeper:
             self._commands.append((self.let_go, link, None))
             if self._sockets is not None:
                 self._sockets.wake()
+
+    @property
+    def links(self) -> list[Watched]:
+        """The connections that are looked after."""
+        return [link for link in list(self._links) if not link.finished]
+
+    @property
+    def backend(self) -> Backend:
+        """Where everything here comes from."""
+        return self._backend
 
     def orphan(self) -> None:
         """Be of no use from now on: the process was forked, and the thread stayed behind in the parent.
@@ -172,7 +185,8 @@ class Keeper:
         if self._commands:
             return 0
         due = self._deadlines.first
-        if sockets.count < len(self._links) and (due is None or self._next_look < due):
+        looking = self._told_to_stop is not None or sockets.count < len(self._links)
+        if looking and (due is None or self._next_look < due):
             due = self._next_look
         return None if due is None else max(0.0, due - self._backend.clock())
 
@@ -203,11 +217,14 @@ class Keeper:
         self._sockets.unwatch(link)
 
     def _look_around(self, sockets: Sockets) -> None:
-        """Adopt the connections that nobody has read since the last look."""
+        """Adopt the connections that nobody has read since the last look; say goodbye to all when the process stops."""
         now = self._backend.clock()
         if now < self._next_look:
             return
         self._next_look = now + GRACE
+        if self._told_to_stop is not None and self._told_to_stop():
+            for link in self.links:
+                self._safely(type(link).go_away, link)
         if sockets.count == len(self._links):
             return
         for link in list(self._links):
@@ -392,10 +409,14 @@ def keeper_for(backend: Backend) -> Keeper:
     return keepers.get(backend) or keepers.setdefault(backend, Keeper(backend))
 
 
+def all_keepers() -> list[Keeper]:
+    """Return all keepers of the process."""
+    return [keeper for keepers in list(_keepers.values()) for keeper in list(keepers.values())]
+
+
 def _after_fork() -> None:
-    for keepers in list(_keepers.values()):
-        for keeper in keepers.values():
-            keeper.orphan()
+    for keeper in all_keepers():
+        keeper.orphan()
     _keepers.clear()
 
 

@@ -14,6 +14,8 @@ from functools import partial
 from typing import Any
 
 from .backends import Backend, Lock
+from .errors import CloseReason
+from .inbound import MAX_READ, Inbound
 from .keeper import keeper_for
 from .outbound import Outbound, acquire
 from .protocol.connection import Pong, Protocol, State
@@ -21,12 +23,6 @@ from .protocol.unread import Unread
 from .transport import Transport
 
 __all__ = ["Link"]
-
-# A large payload is read in steps of at most this, so that a header which lies about it costs no more.
-_MAX_READ = 1024 * 1024
-
-# The keeper turns to another connection after this many reads.
-_READS_AHEAD = 64
 
 # How long a client waits for the server to end TCP after both Close frames have passed (RFC 6455 section 7.1.1).
 _EOF_TIMEOUT = 0.5
@@ -41,18 +37,27 @@ class Link:
     :param transport: the connected socket's, after the opening handshake.
     :param backend: where primitives come from.
     :param protocol: the connection's state machine.
+    :param client: whether this side is the client, which leaves it to the server to end TCP.
     :param owns_socket: whether to close the descriptor at the end; a web server closes its own.
     :param receive_bytes: how much to read at once, in bytes.
     :param unread: keeps what was read ahead.
     """
 
     __slots__ = (
-        "_call_keeper", "_clock", "_disposed", "_end_lock", "_keeper", "_outbound", "_owns_socket", "_pid", "_receive_bytes",
-        "_spared", "_transport", "_unread", "finished", "protocol", "read_lock", "seen", "turn", "watched",
+        "__weakref__", "_call_keeper", "_client", "_clock", "_disposed", "_end_lock", "_inbound", "_keeper", "_outbound",
+        "_owns_socket", "_pid", "_receive_bytes", "_spared", "_transport", "_unread", "finished", "protocol", "read_lock",
+        "seen", "turn", "watched",
     )  # fmt: skip
 
     def __init__(
-        self, transport: Transport, backend: Backend, protocol: Protocol, owns_socket: bool, receive_bytes: int, unread: Unread
+        self,
+        transport: Transport,
+        backend: Backend,
+        protocol: Protocol,
+        client: bool,
+        owns_socket: bool,
+        receive_bytes: int,
+        unread: Unread,
     ) -> None:
         self.protocol = protocol
         self.read_lock: Lock = backend.lock()
@@ -65,7 +70,9 @@ class Link:
         self._keeper = keeper_for(backend)
         self._call_keeper = partial(self._keeper.attend, self)
         self._outbound = Outbound(self._transport, protocol, backend, self._call_keeper)
+        self._inbound = Inbound(transport, protocol, self._outbound, unread, receive_bytes, self._clock)
         self._end_lock: Lock = backend.lock()
+        self._client = client
         self._owns_socket = owns_socket
         self._receive_bytes = receive_bytes
         self._unread = unread
@@ -127,8 +134,8 @@ class Link:
             size = protocol.expected
             if size < receive_bytes:
                 size = receive_bytes
-            elif size > _MAX_READ:
-                size = max(receive_bytes, _MAX_READ)
+            elif size > MAX_READ:
+                size = max(receive_bytes, MAX_READ)
             data = transport.read(size, left)
             if data is not None:
                 protocol.receive_data(data)
@@ -183,7 +190,7 @@ class Link:
         """Sending has failed.  What the peer said before it went can still be received; its Close frame says why it went."""
         if self.read_lock.acquire(blocking=False):
             try:
-                self._read_ahead()
+                self._inbound.read_ahead()
             finally:
                 self.read_lock.release()
         self._call_keeper()
@@ -196,33 +203,41 @@ class Link:
 
         :raises ValueError: the code may not be sent.
         """
-        protocol = self.protocol
-        deadline = protocol.begin_close(code, reason, self._clock())
+        deadline = self.protocol.begin_close(code, reason, self._clock())
         self.turn += 1
         if not self.finished:
             self._outbound.close(code, reason, deadline)
-            if acquire(self.read_lock, deadline, self._clock):
-                try:
-                    self._read_to_the_end(deadline)
-                    self._finish(reading=True)
-                finally:
-                    self.read_lock.release()
-        self._finish(reading=False)
+        self._complete(deadline)
 
-    def _read_to_the_end(self, deadline: float) -> None:
-        """Read until the closing handshake is complete; the read lock is held."""
-        protocol = self.protocol
-        while True:
-            self._decode()
-            if protocol.pending:
-                self._outbound.flush(deadline)
-            left = deadline - self._clock()
-            if protocol.state is State.CLOSED or left <= 0:
-                return  # a peer that goes on sending must not keep us here
-            data = self._transport.read(self._receive_bytes, left)
-            if data is None:
-                return
-            protocol.receive_data(data)
+    def leave(self, code: int) -> None:
+        """Close the connection because the web server goes on with its request; give the peer a second for its part."""
+        if self.finished or os.getpid() != self._pid:
+            return
+        self.go_away(code)
+        self._complete(self.protocol.start_close_timer(self._clock()))
+
+    def go_away(self, code: int = CloseReason.GOING_AWAY) -> None:
+        """Send a Close frame without waiting for anything; within a second everybody is woken with ConnectionClosed."""
+        if self.finished or os.getpid() != self._pid:
+            return
+        if self.read_lock.acquire(blocking=False):
+            try:
+                self._inbound.read_ahead()  # what has arrived before can still be received
+            finally:
+                self.read_lock.release()
+        self.protocol.leave(code, self._clock())
+        self._outbound.flush()
+        self._call_keeper()
+
+    def _complete(self, deadline: float) -> None:
+        """Read until the closing handshake is complete or its time is over, and end TCP."""
+        if not self.finished and acquire(self.read_lock, deadline, self._clock):
+            try:
+                self._inbound.read_to_the_end(deadline)
+                self._finish(reading=True)
+            finally:
+                self.read_lock.release()
+        self._finish(reading=False)
 
     def _finish(self, reading: bool, patient: bool = True, by_keeper: bool = False) -> None:
         """End TCP and wake everybody; close the descriptor if it is ours.
@@ -235,8 +250,8 @@ class Link:
             return  # whoever has the lock completes it
         try:
             if not self.finished:
-                if reading and patient and self._owns_socket:
-                    self._await_eof()
+                if reading and patient and self._client:
+                    self._inbound.await_eof(_EOF_TIMEOUT)  # so that it is the server that keeps the address in TIME_WAIT
                 self.protocol.abort()
                 self.finished = True
                 if by_keeper:
@@ -247,13 +262,6 @@ class Link:
         finally:
             self._end_lock.release()
         self._dispose(reading, patient)
-
-    def _await_eof(self) -> None:
-        """Let the server end TCP first, so that it is the one to keep the address in TIME_WAIT."""
-        deadline = self._clock() + _EOF_TIMEOUT
-        while self.protocol.close_received and not self.protocol.lost and (left := deadline - self._clock()) > 0:
-            if not self._transport.read(self._receive_bytes, left):
-                return
 
     def _dispose(self, reading: bool, patient: bool) -> None:
         """Free the descriptor once nobody uses it any more; whoever still does comes here after us."""
@@ -269,11 +277,11 @@ class Link:
             if not reading:
                 self.read_lock.release()
 
-    def abandon(self) -> None:
+    def abandon(self, code: int = CloseReason.GOING_AWAY) -> None:
         """End a connection that nobody can use any more, without waiting for anything: for finalizers."""
         if self.finished or os.getpid() != self._pid:
             return  # a forked child drops its copy; the connection is its parent's
-        self.protocol.go_away()
+        self.protocol.leave(code, self._clock())
         self._outbound.flush()
         self._finish(reading=False, patient=False)
 
@@ -298,8 +306,8 @@ class Link:
         if not self.read_lock.acquire(blocking=False):
             return False
         try:
-            more = self._read_ahead()
-            if self.protocol.state is State.CLOSED and (self.protocol.lost or not self._owns_socket):
+            more = self._inbound.read_ahead()
+            if self.protocol.state is State.CLOSED and (self.protocol.lost or not self._client):
                 # A client leaves it to the server to end TCP, until its closing deadline.
                 self._finish(reading=True, patient=False, by_keeper=True)
             return more
@@ -310,7 +318,7 @@ class Link:
         """Do what is due."""
         if self.read_lock.acquire(blocking=False):
             try:
-                self._read_ahead()  # the sign of life may be here, and only waits to be read
+                self._inbound.read_ahead()  # the sign of life may be here, and only waits to be read
             finally:
                 self.read_lock.release()
         if not self._unread.has_room:
@@ -320,37 +328,3 @@ class Link:
             self._outbound.flush()
         if self.protocol.lost:
             self._finish(reading=False, patient=False, by_keeper=True)
-
-    # Reading ahead; the read lock is held
-
-    def _read_ahead(self) -> bool:
-        """Read and decode what is there without waiting, as far as there is room; return whether there may be more."""
-        protocol = self.protocol
-        more = True
-        for _ in range(_READS_AHEAD):
-            self._decode()
-            if protocol.pending:
-                self._outbound.flush()
-            if protocol.lost or (protocol.open and not self._unread.has_room):
-                more = False
-                break
-            data = self._transport.try_read(max(self._receive_bytes, min(protocol.expected, _MAX_READ)))
-            if data is None:
-                more = False
-                break
-            protocol.receive_data(data)
-        if not protocol.open:
-            protocol.start_close_timer(self._clock())
-        return more
-
-    def _decode(self) -> None:
-        """Keep the messages that have arrived, up to the bound; once closing, drop those that exceed it."""
-        protocol = self.protocol
-        while self._unread.has_room or not protocol.open:
-            event = protocol.next_event()
-            if event is None:
-                return
-            if isinstance(event, Pong):
-                protocol.pong_received(event, self._clock())
-            elif self._unread.has_room:
-                self._unread.put(event)

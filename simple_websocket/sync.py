@@ -6,7 +6,7 @@ the link's.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from ssl import SSLContext
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -15,10 +15,12 @@ from . import wsgi
 from .backends import Backend, resolve
 from .dial import dial, parse_url
 from .errors import CloseReason, ConnectionClosed, ConnectionError
+from .handover import hand_over
 from .link import Link
 from .options import Options, names
 from .protocol.deflate import Compression, DeflateExtension
 from .protocol.handshake import ClientHandshake, Headers, Request, ServerHandshake, add_headers
+from .protocol.origin import Origins, check_origin
 from .transport import Transport, open_transport
 
 if TYPE_CHECKING:
@@ -132,23 +134,28 @@ class Connection:
         assert self._link is not None  # made by every constructor that returns
         return self._link
 
+    def _go_away(self) -> None:
+        if self._link is not None:
+            self._link.go_away()
+
     def _start(
-        self, transport: Transport, backend: Backend, client: bool, deflate: DeflateExtension | None, first: bytes
-    ) -> None:
+        self, transport: Transport, backend: Backend, deflate: DeflateExtension | None, first: bytes, *, client: bool, owned: bool
+    ) -> Link:
         """Make the link; the opening handshake is over, and the peer has sent `first` behind it."""
         options = self._options
         protocol = options.protocol(client, deflate, first, backend.clock())
-        self._link = Link(transport, backend, protocol, client, options.receive_bytes, options.unread())
+        self._link = Link(transport, backend, protocol, client, owned, options.receive_bytes, options.unread())
+        return self._link
 
 
 class Server(Connection):
     """The server's side of a WebSocket connection, for one request of a WSGI application.
 
     The web server keeps its socket: it is shut down when the connection ends, and never closed here, so that an application
-    may then return any response; it goes nowhere.
+    may then return any response; it goes nowhere.  An application that returns or raises with the connection open closes it.
 
     :param environ: the WSGI environ of the request.  The connection's socket is looked for in it; Werkzeug, gunicorn,
-        gevent.pywsgi and eventlet.wsgi are supported.
+        gevent.pywsgi, eventlet.wsgi, wsgiref, waitress, cheroot and uWSGI are supported.
     :param subprotocols: the supported subprotocols, a list of names or one name.  Default ``None``: no negotiation.
     :param receive_bytes: how much to read at once, in bytes.  Default: 4096.  Larger payloads are read in larger steps.
     :param ping_interval: seconds between two pings to the client.  Default ``None``: no pings.  25 is a good value.
@@ -160,6 +167,12 @@ class Server(Connection):
     :param sock: the connected socket, for a web server that is not supported; whoever made it closes it.  Default ``None``.
     :param backend: ``"threading"``, ``"gevent"``, ``"eventlet"`` or a `Backend` record.  Default ``None``: found from the
         classes above, the socket, or what is monkey-patched.
+    :param allowed_origins: which pages may connect (RFC 6455 section 10.2): an origin as ``"https://example.com"``, a compiled
+        regular expression that matches whole origins, a function that is called with the origin, or several of these; ``None``
+        among them is for clients that name no origin, as those outside browsers do.  Default ``None``: everybody may.
+    :param check_request: called with the parsed request before it is accepted; raises ConnectionError to refuse it.  Default
+        ``None``.
+    :param response_headers: additional headers of the response, such as cookies; a dictionary or pairs.  Default ``None``.
     :param ping_timeout: seconds within which the peer must give a sign of life after a ping; else the connection is closed
         with 1008.  Default ``None``: `ping_interval`.
     :param close_timeout: seconds that the closing handshake may take.  Default: 5.
@@ -167,8 +180,9 @@ class Server(Connection):
         Default: ``True``.
     :param max_unread_messages: stop reading ahead at this many messages that nobody has received.  Default: 256.
     :param max_unread_bytes: stop reading ahead at this many bytes (characters, for text) of them.  Default: 1 MiB.
-    :raises ConnectionError: the request is no valid opening handshake (`status_code` 400, or 426 for another version), or the
-        socket was not found (500).  Nothing has been written then, so the application can answer.
+    :raises ConnectionError: the request is no valid opening handshake (`status_code` 400, or 426 for another version), its
+        origin is not allowed (403), or the socket was not found (500).  Nothing has been written then, so the application can
+        answer; the exception itself is a WSGI application that does.
     :raises ValueError: an argument is out of its range, or things of two backends were mixed.
     """
 
@@ -185,6 +199,9 @@ class Server(Connection):
         *,
         sock: Any = None,
         backend: str | Backend | None = None,
+        allowed_origins: Origins = None,
+        check_request: Callable[[Request], object] | None = None,
+        response_headers: Headers | None = None,
         ping_timeout: float | None = None,
         close_timeout: float = 5.0,
         compression: bool | Compression = True,
@@ -206,11 +223,20 @@ class Server(Connection):
         #: The supported subprotocols.
         self.subprotocols = names(subprotocols)
         handshake = ServerHandshake(*wsgi.request_parts(environ), self._options.deflate)
+        check_origin(handshake.request, allowed_origins)
+        if check_request is not None:
+            check_request(handshake.request)
         self.subprotocol = self.choose_subprotocol(handshake.request)
-        response = handshake.accept(self.subprotocol)
-        found = wsgi.find_socket(environ) if sock is None else wsgi.Found(sock)
-        chosen = resolve(found.sock, backend, thread_class, event_class, selector_class)
-        #: Which web server's socket this is: "werkzeug", "gunicorn", "gevent", "eventlet", or "custom" for one of your own.
+        response = handshake.accept(self.subprotocol, response_headers)
+        found = wsgi.find_socket(environ) if sock is None else wsgi.own_socket(environ, sock)
+        try:
+            chosen = resolve(found.sock, backend or found.backend, thread_class, event_class, selector_class)
+        except BaseException:
+            if found.copied:
+                found.sock.close()
+            raise
+        #: How the request ends: as on "werkzeug" (also on wsgiref, waitress and cheroot), "gunicorn", "gevent", "eventlet" or
+        #: "uwsgi"; "custom" for a socket of your own.
         self.mode = found.mode
         transport = open_transport(found.sock, chosen)
         found.accepted()
@@ -218,7 +244,9 @@ class Server(Connection):
             transport.write_all(response, chosen.clock() + self._options.close_timeout)
         except OSError:
             pass  # the client has gone already: the first call of receive or send says so
-        self._start(transport, chosen, False, handshake.deflate, found.leftover)
+        link = self._start(transport, chosen, handshake.deflate, found.leftover, client=False, owned=found.copied)
+        if found.servers_own:
+            hand_over(found.sock, link)
 
     @classmethod
     def accept(
@@ -234,6 +262,9 @@ class Server(Connection):
         *,
         sock: Any = None,
         backend: str | Backend | None = None,
+        allowed_origins: Origins = None,
+        check_request: Callable[[Request], object] | None = None,
+        response_headers: Headers | None = None,
         ping_timeout: float | None = None,
         close_timeout: float = 5.0,
         compression: bool | Compression = True,
@@ -257,6 +288,9 @@ class Server(Connection):
             selector_class,
             sock=sock,
             backend=backend,
+            allowed_origins=allowed_origins,
+            check_request=check_request,
+            response_headers=response_headers,
             ping_timeout=ping_timeout,
             close_timeout=close_timeout,
             compression=compression,
@@ -348,7 +382,7 @@ class Client(Connection):
             transport.close()
             raise
         self.subprotocol = handshake.subprotocol
-        self._start(transport, chosen, True, handshake.deflate, first)
+        self._start(transport, chosen, handshake.deflate, first, client=True, owned=True)
 
     @classmethod
     def connect(

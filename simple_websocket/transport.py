@@ -32,13 +32,17 @@ _TLS_WRITE = 16 * 1024
 class Transport:
     """A non-blocking plain socket, waited for with the backend's waiter."""
 
-    __slots__ = ("_clock", "_drained", "_sleep", "_waiter", "sock", "unsure")
+    __slots__ = ("_clock", "_drained", "_recv", "_send", "_shutdown", "_sleep", "_waiter", "sock", "unsure")
 
     def __init__(self, sock: Any, backend: Backend) -> None:
         self.sock = sock
         self._clock = backend.clock
         self._sleep = backend.sleep
         sock.setblocking(False)
+        # Bound once: for speed, and because a web server's socket object changes its class afterwards (handover.py).
+        self._recv = sock.recv
+        self._send = sock.send
+        self._shutdown = sock.shutdown
         self._waiter = backend.waiter(sock)
         # A read that was not filled has probably emptied the socket: then waiting first saves a failing system call,
         # and gives other greenlets their turn.
@@ -76,7 +80,7 @@ class Transport:
         """Return received bytes, ``b""`` at the end, ``None`` when there are none at the moment."""
         self.unsure = True
         try:
-            data: bytes = self.sock.recv(size)
+            data: bytes = self._recv(size)
         except (BlockingIOError, InterruptedError):
             self.unsure = False
             self._drained = True
@@ -98,7 +102,7 @@ class Transport:
         :raises OSError: the connection is lost.
         """
         try:
-            sent: int = self.sock.send(data)
+            sent: int = self._send(data)
             return sent
         except (BlockingIOError, InterruptedError):
             return 0
@@ -125,14 +129,14 @@ class Transport:
     def end_writing(self) -> None:
         """Tell the peer that nothing more will come, and go on reading."""
         try:
-            self.sock.shutdown(socket.SHUT_WR)
+            self._shutdown(socket.SHUT_WR)
         except OSError:
             pass  # not connected any more
 
     def shutdown(self) -> None:
         """End the connection in both directions: wakes whoever waits for it, and leaves the descriptor open."""
         try:
-            self.sock.shutdown(socket.SHUT_RDWR)
+            self._shutdown(socket.SHUT_RDWR)
         except OSError:
             pass  # not connected any more
 
@@ -161,7 +165,7 @@ class ThreadTransport(Transport):
         if timeout is not None or self._in_main_thread():
             return super().read(size, timeout)
         try:
-            data: bytes = self.sock.recv(size)
+            data: bytes = self._recv(size)
             return data
         except OSError:
             return b""
@@ -169,7 +173,7 @@ class ThreadTransport(Transport):
     def try_read(self, size: int) -> bytes | None:
         self.unsure = True
         try:
-            data: bytes = self.sock.recv(size, _DONTWAIT)
+            data: bytes = self._recv(size, _DONTWAIT)
             return data
         except (BlockingIOError, InterruptedError):
             self.unsure = False
@@ -179,7 +183,7 @@ class ThreadTransport(Transport):
 
     def try_write(self, data: bytes | memoryview) -> int:
         try:
-            sent: int = self.sock.send(data, _DONTWAIT)
+            sent: int = self._send(data, _DONTWAIT)
             return sent
         except (BlockingIOError, InterruptedError):
             return 0
@@ -206,7 +210,7 @@ class TlsTransport(Transport):
             self._crossed_read = False
             self.unsure = True
             try:
-                data: bytes = self.sock.recv(size)
+                data: bytes = self._recv(size)
                 return data
             except (ssl.SSLWantReadError, ssl.SSLWantWriteError) as error:
                 self.unsure = False
@@ -225,7 +229,7 @@ class TlsTransport(Transport):
         with self._lock:
             self._crossed_write = False
             try:
-                sent: int = self.sock.send(data[:_TLS_WRITE])
+                sent: int = self._send(data[:_TLS_WRITE])
                 return sent
             except (ssl.SSLWantReadError, ssl.SSLWantWriteError) as error:
                 self._crossed_write = isinstance(error, ssl.SSLWantReadError)

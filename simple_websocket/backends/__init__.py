@@ -64,6 +64,7 @@ class Backend:
     :param scope: what a keeper may serve: connections with equal scopes share one.
     :param parks_in_recv: whether a plain blocking ``recv`` parks only the caller, as it does for native threads.
     :param in_main_thread: whether the caller is the thread in which signal handlers run; asked for with `parks_in_recv` only.
+    :param told_to_stop: whether the process is about to end; looked at now and then.  Default ``None``: it does not matter.
     """
 
     name: str
@@ -80,6 +81,7 @@ class Backend:
     scope: Callable[[], Hashable]
     parks_in_recv: bool = False
     in_main_thread: Callable[[], bool] = lambda: True
+    told_to_stop: Callable[[], bool] | None = None
 
 
 def resolve(

@@ -19,6 +19,7 @@ import eventlet.hubs
 import eventlet.patcher
 import eventlet.semaphore
 
+from ..stopping import told_to_stop
 from . import Backend
 from .selector import HubSelector
 
@@ -106,4 +107,5 @@ BACKEND = Backend(
     socketpair=_socket.socketpair,
     getaddrinfo=eventlet.green.socket.getaddrinfo,
     scope=eventlet.hubs.get_hub,
+    told_to_stop=told_to_stop,
 )

@@ -16,6 +16,7 @@ import gevent.monkey
 import gevent.selectors
 import gevent.socket
 
+from ..stopping import told_to_stop
 from . import Backend
 from .selector import HubSelector
 
@@ -113,4 +114,5 @@ BACKEND = Backend(
     socketpair=gevent.socket.socketpair,
     getaddrinfo=gevent.socket.getaddrinfo,
     scope=gevent.get_hub,
+    told_to_stop=told_to_stop,
 )

@@ -10,6 +10,7 @@ import threading
 import time
 from typing import Any
 
+from ..stopping import told_to_stop
 from . import Backend, Waiter
 
 __all__ = ["BACKEND", "adapt"]
@@ -93,4 +94,5 @@ BACKEND = Backend(
     # Elsewhere MSG_DONTWAIT is missing, without which a blocking socket cannot be tried.
     parks_in_recv=hasattr(socket, "MSG_DONTWAIT"),
     in_main_thread=lambda: threading.get_ident() == threading.main_thread().ident,
+    told_to_stop=told_to_stop,
 )

@@ -9,8 +9,9 @@ inbound        receive_data, receive_eof, next_event, pong_received             
 (read lock)                                                                        heard, latency
 outbound       send_text, send_bytes, ping, close, data_to_send, end_of_sending    _deflater, close_sent, _pings
 (write lock)
-neither        on_deadline (the keeper); begin_close, start_close_timer, abort,    _keepalive; _close_by, open, failure and
-               go_away (anybody); what is left is to look at                       lost only ever change in one way
+neither        on_deadline (the keeper); begin_close, start_close_timer, abort,    _keepalive; _close_by, open, failure,
+               leave (anybody); what is left is to look at                         departure and lost only ever change
+                                                                                   in one way
 =============  ==================================================================  =====================================
 
 What the inbound half has to answer (pongs, the reply to a Close frame) waits in a queue that both may touch, because
@@ -79,7 +80,7 @@ class Protocol:
 
     __slots__ = (
         "_answers", "_assembler", "_client", "_close_by", "_close_timeout", "_decoder", "_deflater", "_keepalive", "_pings",
-        "close_received", "close_sent", "failure", "heard", "latency", "lost", "open", "pending",
+        "close_received", "close_sent", "departure", "failure", "heard", "latency", "lost", "open", "pending",
     )  # fmt: skip
 
     def __init__(
@@ -109,6 +110,8 @@ class Protocol:
         self.close_sent = False
         #: Close code and reason with which this side failed the connection.
         self.failure: tuple[int, str] | None = None
+        #: Close code and reason with which this side has left.
+        self.departure: tuple[int, str] | None = None
         #: Whether nothing can arrive any more.
         self.lost = False
         #: How many times something arrived: the signs of life that the keepalive counts.
@@ -241,10 +244,11 @@ class Protocol:
             opcode, payload = self._answers.popleft()
             if not self.close_sent:
                 frames.append(_joined(encode(opcode, payload, self._client)))
-        due = self.failure or self.close_received
+        ours = self.failure or self.departure
+        due = ours or self.close_received
         if due is not None and not self.close_sent and not self.lost:
             self.close_sent = True
-            frames.append(_joined(encode(CLOSE, _close_payload(due[0], due[1] if self.failure else ""), self._client)))
+            frames.append(_joined(encode(CLOSE, _close_payload(due[0], due[1] if ours else ""), self._client)))
         return frames[0] if len(frames) == 1 else b"".join(frames)
 
     # Clock
@@ -279,7 +283,8 @@ class Protocol:
         """Return when closing has to be over; it starts now, if it did not before."""
         if self._close_by is None:
             timeout = self._close_timeout
-            self._close_by = now + (timeout if self.failure is None else min(timeout, _FAILURE_TIMEOUT))
+            brief = self.failure is not None or self.departure is not None
+            self._close_by = now + (min(timeout, _FAILURE_TIMEOUT) if brief else timeout)
         return self._close_by
 
     def begin_close(self, code: int, reason: str, now: float) -> float:
@@ -291,9 +296,13 @@ class Protocol:
         self.open = False
         return self.start_close_timer(now)
 
-    def go_away(self) -> None:
-        """Queue a Close frame that says that nobody is here any more."""
-        self._fail(CloseReason.GOING_AWAY, "")
+    def leave(self, code: int, now: float) -> None:
+        """Queue a Close frame because nobody will be here any more; the peer has a second for its part, not the close timeout."""
+        if self.open:
+            self.departure = (code, "")
+            self.open = False
+            self.pending = True
+        self.start_close_timer(now)
 
     def abort(self) -> None:
         """Give the connection up: nothing can arrive or be sent any more."""
@@ -314,7 +323,7 @@ class Protocol:
     @property
     def close_status(self) -> tuple[int, str | None] | None:
         """Close code and reason (sections 7.1.5 and 7.1.6), 1006 when there was no Close frame; ``None`` before the end."""
-        status = self.close_received or self.failure
+        status = self.departure or self.close_received or self.failure
         return (CloseReason.ABNORMAL_CLOSURE, None) if status is None and self.lost else status
 
     def closed_error(self) -> ConnectionClosed:

@@ -9,7 +9,6 @@ import base64
 import binascii
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from http import HTTPStatus
 
 from h11 import LocalProtocolError as H11Error
 from wsproto import ConnectionType, WSConnection
@@ -190,11 +189,8 @@ class ClientHandshake:
 
 def rejection(error: ConnectionError) -> bytes:
     """Return the HTTP response for a failed handshake, for a socket on which nobody else answers."""
-    status = error.status_code or 400
-    phrase = HTTPStatus(status).phrase if status in set(HTTPStatus) else ""
-    body = error.body or f"{error}\n".encode()
-    lines = [f"HTTP/1.1 {status} {phrase}", *(f"{name}: {value}" for name, value in error.headers)]
-    lines += ["Content-Type: text/plain; charset=utf-8", f"Content-Length: {len(body)}", "Connection: close", "", ""]
+    status, headers, body = error.response()
+    lines = [f"HTTP/1.1 {status}", *(f"{name}: {value}" for name, value in headers), "Connection: close", "", ""]
     return "\r\n".join(lines).encode("latin-1") + body
 
 

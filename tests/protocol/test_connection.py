@@ -321,13 +321,13 @@ def test_5_1_masking_of_the_wrong_role(make, wrong):
 def test_7_1_7_the_first_failure_stays():
     protocol = received(f(3))
     failure = protocol.failure
-    protocol.go_away()
+    protocol.leave(1001, 100.0)
     assert protocol.failure == failure and protocol.close_status == failure
 
 
 def test_7_4_going_away():
     protocol = server()
-    protocol.go_away()
+    protocol.leave(1001, 100.0)
     assert not protocol.open and protocol.pending
     assert told(protocol) == [Seen(CLOSE, close_payload(1001))]
     assert protocol.state is State.CLOSING

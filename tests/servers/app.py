@@ -100,6 +100,31 @@ def fail():
         raise OnPurpose
 
 
+@route("/raise")
+def raise_with_the_connection_open():
+    """The connection lives on in the traceback, while the framework answers with an error page."""
+    ws = Server.accept(request.environ)
+    ws.receive()
+    raise OnPurpose
+
+
+kept = {}
+
+
+@route("/keep")
+def keep():
+    """Return with the connection open, and with somebody else who holds it."""
+    ws = kept[request.args["id"]] = Server.accept(request.environ)
+    ws.send("kept")
+    return "this must not get into the WebSocket"
+
+
+@app.route("/kept")
+def tell_kept():
+    ws = kept.pop(request.args["id"])
+    return json.dumps([ws.connected, ws.close_reason])
+
+
 @route("/report")
 def report():
     """Tell what was found."""
@@ -160,9 +185,8 @@ app.add_url_rule("/careful", "careful_http", careful)
 
 @route("/own-socket")
 def own_socket():
-    """What is to be done on a server that the library does not know; here wsgiref."""
-    sock = request.environ["wsgi.input"].raw._sock
-    ws = Server.accept(request.environ, sock=sock)
+    """What is to be done on a server that the library does not know."""
+    ws = Server.accept(request.environ, sock=request.environ["own.socket"])
     ws.send(ws.mode)
     try:
         while True:

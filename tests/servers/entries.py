@@ -78,4 +78,12 @@ ENTRIES = [
     _gunicorn("eventlet", "eventlet"),
     *_green("pywsgi", "gevent"),
     *_green("eventlet", "eventlet"),
+    Entry("wsgiref", "wsgiref", "werkzeug", "threading"),
+    Entry("wsgiref-tls", "wsgiref", "werkzeug", "threading", tls=True),
+    Entry("waitress", "waitress", "werkzeug", "threading"),
+    Entry("cheroot", "cheroot", "werkzeug", "threading"),
+    Entry("cheroot-tls", "cheroot", "werkzeug", "threading", tls=True),
+    Entry("uwsgi", "uwsgi", "uwsgi", "threading"),
+    Entry("uwsgi-gevent", "uwsgi", "uwsgi", "gevent", ("--gevent",)),
+    Entry("uwsgi-gevent-patched", "uwsgi", "uwsgi", "gevent", ("--gevent", "--patched")),
 ]

@@ -4,6 +4,7 @@ A process of its own, which ends after a time limit whatever it is doing. gunico
 command lines that people use.
 """
 
+import os
 import signal
 import sys
 
@@ -66,19 +67,83 @@ def eventlet(port, tls, options):
 
 
 def wsgiref(port, tls, options):
-    """The standard library's server, which this project does not know."""
+    import ssl
     from socketserver import ThreadingMixIn
-    from wsgiref.simple_server import WSGIServer, make_server
+    from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
     from .app import app
 
     class ThreadingServer(ThreadingMixIn, WSGIServer):
-        daemon_threads = True
+        daemon_threads = "--joined" not in options
 
-    make_server("127.0.0.1", port, app, server_class=ThreadingServer).serve_forever()
+        def get_request(self):
+            sock, address = super().get_request()
+            return (context.wrap_socket(sock, server_side=True) if context else sock), address
+
+    class Handler(WSGIRequestHandler):
+        if "--hidden" in options:
+            # A server that this project does not know.
+            def get_environ(self):
+                return {**super().get_environ(), "SERVER_SOFTWARE": "Hidden/1.0", "own.socket": self.connection}
+
+    context = None
+    if tls:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*tls)
+    application = hide_input(app) if "--hidden" in options else app
+    make_server("127.0.0.1", port, application, ThreadingServer, Handler).serve_forever()
 
 
-KINDS = {kind.__name__: kind for kind in (werkzeug, flask, gunicorn, pywsgi, eventlet, wsgiref)}
+def hide_input(app):
+    import io
+
+    def application(environ, start_response):
+        environ["wsgi.input"] = io.BytesIO()
+        return app(environ, start_response)
+
+    return application
+
+
+def waitress(port, tls, options):
+    from waitress import serve
+
+    from .app import app
+
+    serve(app, host="127.0.0.1", port=port, threads=16)
+
+
+def cheroot(port, tls, options):
+    from cheroot.ssl.builtin import BuiltinSSLAdapter
+    from cheroot.wsgi import Server
+
+    from .app import app
+
+    server = Server(("127.0.0.1", port), app, numthreads=16)
+    if tls:
+        server.ssl_adapter = BuiltinSSLAdapter(*tls)
+    server.start()
+
+
+def uwsgi(port, tls, options):
+    """uWSGI runs the application in its own program, with this Python's packages."""
+    loop = ["--gevent", "32"] if "--gevent" in options else ["--enable-threads", "--threads", "16"]
+    patch = ["--gevent-monkey-patch"] if "--patched" in options else []
+    program = os.path.join(os.path.dirname(sys.executable), "uwsgi")
+    command = ["--http-socket", f"127.0.0.1:{port}", "--master", "--die-on-term", "--need-app", "--module", f"{APP}:app"]
+    os.execv(program, [program, *command, "--virtualenv", sys.prefix, "--pythonpath", os.getcwd(), *loop, *patch])
+
+
+# Servers that keep their sockets to themselves.
+
+
+def granian(port, tls, options):
+    from granian import Granian
+
+    Granian(f"{APP}:app", address="127.0.0.1", port=port, interface="wsgi").serve()
+
+
+SERVERS = (werkzeug, flask, gunicorn, pywsgi, eventlet, wsgiref, waitress, cheroot, uwsgi, granian)
+KINDS = {kind.__name__: kind for kind in SERVERS}
 
 
 if __name__ == "__main__":

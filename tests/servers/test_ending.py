@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from .conftest import Running
@@ -47,6 +49,28 @@ def test_handler_fails_in_a_with_block(server: Running) -> None:
         raw.send(close_frame(1011))
         assert raw.rest(within=1.0) == b""
     server.ended(name)
+
+
+def test_handler_raises_with_the_connection_open(server: Running) -> None:
+    """Nor does it get there when nobody has closed the connection."""
+    name = unique()
+    with server.raw(f"/raise?id={name}") as raw:
+        raw.send(frame(TEXT, b"go"))
+        assert raw.receive() in ((CLOSE, b"\x03\xf3"), (CLOSE, b"\x03\xe9"))  # 1001: the server has not written but gone on
+        raw.send(close_frame(1011))
+        assert raw.rest(within=1.0) == b""
+    server.ended(name)
+
+
+def test_handler_returns_while_somebody_else_holds_the_connection(server: Running) -> None:
+    name = unique()
+    with server.raw(f"/keep?id={name}") as raw:
+        assert raw.receive() == (TEXT, b"kept")
+        assert raw.receive() == (CLOSE, b"\x03\xe9")
+        raw.send(close_frame(1001))
+        assert raw.rest(within=1.0) == b""
+    server.ended(name)
+    assert json.loads(server.get(f"/kept?id={name}")) == [False, 1001]
 
 
 @pytest.mark.parametrize("drop", [RawClient.close, RawClient.reset], ids=["FIN", "RST"])

@@ -1,0 +1,105 @@
+"""`Inbound`: the receiving half of a connection's input and output, as far as it does not wait for a message.
+
+Everything here happens under the connection's read lock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from .outbound import Outbound
+from .protocol.connection import Pong, Protocol, State
+from .protocol.unread import Unread
+from .transport import Transport
+
+__all__ = ["MAX_READ", "Inbound"]
+
+#: A large payload is read in steps of at most this, so that a header which lies about it costs no more.
+MAX_READ = 1024 * 1024
+
+# The keeper turns to another connection after this many reads.
+_READS_AHEAD = 64
+
+
+class Inbound:
+    """Reads and decodes what is there, and keeps what nobody has received yet.
+
+    :param transport: where to read.
+    :param protocol: the connection's state machine, of which this uses the inbound half.
+    :param outbound: writes what the protocol has to answer.
+    :param unread: keeps what was read ahead.
+    :param receive_bytes: how much to read at once, in bytes.
+    :param clock: monotonic time in seconds.
+    """
+
+    __slots__ = ("_clock", "_outbound", "_protocol", "_receive_bytes", "_transport", "_unread")
+
+    def __init__(
+        self,
+        transport: Transport,
+        protocol: Protocol,
+        outbound: Outbound,
+        unread: Unread,
+        receive_bytes: int,
+        clock: Callable[[], float],
+    ) -> None:
+        self._transport = transport
+        self._protocol = protocol
+        self._outbound = outbound
+        self._unread = unread
+        self._receive_bytes = receive_bytes
+        self._clock = clock
+
+    def read_ahead(self) -> bool:
+        """Read and decode what is there without waiting, as far as there is room; return whether there may be more."""
+        protocol = self._protocol
+        more = True
+        for _ in range(_READS_AHEAD):
+            self._decode()
+            if protocol.pending:
+                self._outbound.flush()
+            if protocol.lost or (protocol.open and not self._unread.has_room):
+                more = False
+                break
+            data = self._transport.try_read(max(self._receive_bytes, min(protocol.expected, MAX_READ)))
+            if data is None:
+                more = False
+                break
+            protocol.receive_data(data)
+        if not protocol.open:
+            protocol.start_close_timer(self._clock())
+        return more
+
+    def read_to_the_end(self, deadline: float) -> None:
+        """Read until the closing handshake is complete."""
+        protocol = self._protocol
+        while True:
+            self._decode()
+            if protocol.pending:
+                self._outbound.flush(deadline)
+            left = deadline - self._clock()
+            if protocol.state is State.CLOSED or left <= 0:
+                return  # a peer that goes on sending must not keep us here
+            data = self._transport.read(self._receive_bytes, left)
+            if data is None:
+                return
+            protocol.receive_data(data)
+
+    def await_eof(self, timeout: float) -> None:
+        """Let the peer end TCP first, for `timeout` seconds at most."""
+        deadline = self._clock() + timeout
+        while self._protocol.close_received and not self._protocol.lost and (left := deadline - self._clock()) > 0:
+            if not self._transport.read(self._receive_bytes, left):
+                return
+
+    def _decode(self) -> None:
+        """Keep the messages that have arrived, up to the bound; once closing, drop those that exceed it."""
+        protocol = self._protocol
+        while self._unread.has_room or not protocol.open:
+            event = protocol.next_event()
+            if event is None:
+                return
+            if isinstance(event, Pong):
+                protocol.pong_received(event, self._clock())
+            elif self._unread.has_room:
+                self._unread.put(event)
