@@ -5,10 +5,10 @@ The keepers notice most ends by themselves (stopping.py).  Any thread may call w
 
 from __future__ import annotations
 
-import atexit
 from collections.abc import Iterable
 
 from .keeper import all_keepers
+from .stopping import at_the_end
 from .sync import Connection
 
 __all__ = ["go_away"]
@@ -43,4 +43,4 @@ def _at_exit() -> None:
             keeper.backend.sleep(_LOOK)
 
 
-atexit.register(_at_exit)
+at_the_end(_at_exit)

@@ -17,6 +17,7 @@ from weakref import WeakKeyDictionary, ref
 
 from .errors import CloseReason
 from .link import Link
+from .stopping import told_to_stop
 
 __all__ = ["hand_over"]
 
@@ -66,7 +67,7 @@ def _take_back(sock: Any, base: type, arguments: tuple[Any, ...]) -> None:
     link, thread = found[0](), found[1]
     if link is not None:
         failed = bool(arguments) and isinstance(arguments[0], bytes) and arguments[0][:10] in (b"HTTP/1.1 5", b"HTTP/1.0 5")
-        code = CloseReason.INTERNAL_ERROR if failed else CloseReason.GOING_AWAY
+        code = CloseReason.INTERNAL_ERROR if failed and not told_to_stop() else CloseReason.GOING_AWAY
         if thread == threading.get_ident():
             link.leave(code)
         else:

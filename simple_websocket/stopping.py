@@ -6,20 +6,34 @@ written by the threads that accept connections, and a dictionary's methods are a
 
 from __future__ import annotations
 
+import atexit
 import signal
 import threading
 from collections.abc import Callable
 from typing import Any
 from weakref import WeakKeyDictionary
 
-__all__ = ["add_sign", "told_to_stop"]
+__all__ = ["add_sign", "at_the_end", "say_so", "told_to_stop"]
 
+_at_the_end: list[Callable[[], None]] = []
 _signs: WeakKeyDictionary[Any, Callable[[Any], bool]] = WeakKeyDictionary()
 
 
 def add_sign(server: Any, stops: Callable[[Any], bool]) -> None:
     """Ask `stops(server)` from now on, for as long as there is the server."""
     _signs.setdefault(server, stops)
+
+
+def at_the_end(action: Callable[[], None]) -> None:
+    """Have `action()` called when the process ends, or a server that knows says so."""
+    _at_the_end.append(action)
+    atexit.register(action)
+
+
+def say_so() -> None:
+    """Do now what is to be done at the end."""
+    for action in _at_the_end:
+        action()
 
 
 def told_to_stop() -> bool:

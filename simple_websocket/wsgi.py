@@ -120,9 +120,11 @@ def _eventlet_accepted() -> None:
 
 def _watch_eventlet_pool() -> None:
     """Learn when eventlet.wsgi stops: it tells nobody, and waits until the pool that runs its handlers is empty."""
-    pool = _running("no_coros_running")
-    if pool is not None:
-        stopping.add_sign(pool, lambda pool: bool(getattr(pool.no_coros_running, "_waiters", ())))
+    handler = sys.modules["eventlet"].getcurrent()
+    for function, *_ in getattr(handler, "_exit_funcs", None) or ():
+        pool = getattr(function, "__self__", None)
+        if hasattr(pool, "no_coros_running"):
+            stopping.add_sign(pool, lambda pool: bool(getattr(pool.no_coros_running, "_waiters", ())))
 
 
 def _pywsgi(environ: Environ) -> Found | None:
@@ -159,12 +161,13 @@ def _waitress(environ: Environ) -> Found | None:
     if channel is None:
         return None
     following, channel.request = channel.request, None  # what came behind the request was taken for the next one
+    stopping.add_sign(channel.server.task_dispatcher, lambda dispatcher: bool(dispatcher.stop_count))
     return Found(channel.socket, bytes(getattr(following, "header_plus", b"")), _LIKE_WERKZEUG, servers_own=True)
 
 
 def _uwsgi(environ: Environ) -> Found | None:
     """uWSGI has no socket object, only a descriptor, and ends the request with it; it gets a dead one instead."""
-    uwsgi = sys.modules.get("uwsgi")
+    uwsgi: Any = sys.modules.get("uwsgi")
     if uwsgi is None or "uwsgi.version" not in environ:
         return None
     number = uwsgi.connection_fd()
@@ -175,6 +178,11 @@ def _uwsgi(environ: Environ) -> Found | None:
         os.dup2(nowhere, number)
         os.close(nowhere)
 
+    if b"https-socket" in uwsgi.opt or "https-socket" in uwsgi.opt:
+        sock.close()
+        raise ConnectionError(500, detail="uWSGI keeps the TLS of its https-socket to itself; end TLS in its http router")
+    if not getattr(uwsgi, "atexit", None):
+        uwsgi.atexit = stopping.say_so  # called in a worker that ends
     backend = "gevent" if b"gevent" in uwsgi.opt or "gevent" in uwsgi.opt else None
     return Found(sock, mode="uwsgi", copied=True, backend=backend, accepted=accepted)
 
@@ -184,6 +192,9 @@ def _cheroot(environ: Environ) -> Found | None:
     if not type(source).__module__.startswith("cheroot."):
         return None
     reader = getattr(source, "rfile", None)
+    gateway = _running("req")
+    if gateway is not None:
+        stopping.add_sign(gateway.req.server, lambda server: not server.ready)
     return _servers_own(_LIKE_WERKZEUG, getattr(getattr(reader, "raw", None), "_sock", None), reader)
 
 

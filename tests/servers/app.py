@@ -7,6 +7,7 @@ import gc
 import hashlib
 import json
 import os
+import signal
 import socket
 import threading
 
@@ -25,7 +26,10 @@ def remember(response):
     key = request.args.get("id")
     if key and request.path != "/ended":
         reason = getattr(request, "close_reason", None)
-        response.call_on_close(lambda: ended.__setitem__(key, reason))
+        if "Cheroot" in request.environ.get("SERVER_SOFTWARE", ""):
+            ended[key] = reason  # it forgets to close a response that it could not write
+        else:
+            response.call_on_close(lambda: ended.__setitem__(key, reason))
     return response
 
 
@@ -53,6 +57,18 @@ def tell_resources():
         "threads": len([thread for thread in threading.enumerate() if not thread.name.startswith("ThreadPool")]),
         "connections": sum(type(thing) is Link for thing in gc.get_objects()),
     }
+
+
+@app.route("/pid")
+def tell_pid():
+    return str(os.getpid())
+
+
+@app.route("/connection-count")
+def tell_connection_count():
+    """What a gunicorn gthread worker believes to have open."""
+    worker = signal.getsignal(signal.SIGTERM).__self__
+    return json.dumps(worker.nr_conns)
 
 
 @route("/echo")

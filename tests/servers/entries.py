@@ -24,6 +24,7 @@ class Entry:
     tls: bool = False
     one_at_a_time: bool = False  # serves the next connection when this one is over
     old_gunicorn: bool = False
+    own_copy: bool = False  # uWSGI: the connection does not end with the request, and what was read with that is out of reach
 
     def command(self, port: int, certificate: tuple[str, str]) -> list[str]:
         """Arguments for Python."""
@@ -83,7 +84,7 @@ ENTRIES = [
     Entry("waitress", "waitress", "werkzeug", "threading"),
     Entry("cheroot", "cheroot", "werkzeug", "threading"),
     Entry("cheroot-tls", "cheroot", "werkzeug", "threading", tls=True),
-    Entry("uwsgi", "uwsgi", "uwsgi", "threading"),
-    Entry("uwsgi-gevent", "uwsgi", "uwsgi", "gevent", ("--gevent",)),
-    Entry("uwsgi-gevent-patched", "uwsgi", "uwsgi", "gevent", ("--gevent", "--patched")),
+    Entry("uwsgi", "uwsgi", "uwsgi", "threading", own_copy=True),
+    Entry("uwsgi-gevent", "uwsgi", "uwsgi", "gevent", ("--gevent",), own_copy=True),
+    Entry("uwsgi-gevent-patched", "uwsgi", "uwsgi", "gevent", ("--gevent", "--patched"), own_copy=True),
 ]

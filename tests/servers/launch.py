@@ -121,7 +121,7 @@ def cheroot(port, tls, options):
     server = Server(("127.0.0.1", port), app, numthreads=16)
     if tls:
         server.ssl_adapter = BuiltinSSLAdapter(*tls)
-    server.start()
+    server.safe_start()
 
 
 def uwsgi(port, tls, options):
