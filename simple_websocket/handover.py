@@ -12,7 +12,7 @@ is the first.
 from __future__ import annotations
 
 import threading
-from typing import Any
+from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary, ref
 
 from .errors import CloseReason
@@ -24,9 +24,19 @@ __all__ = ["hand_over"]
 # What a server ends a request with.  `read` and `write` of TLS sockets are not here: their `recv` and `send` call them.
 _USES = ("send", "sendall", "sendmsg", "sendfile", "recv", "recv_into", "shutdown", "close", "detach", "unwrap")
 
-# Who handed it over, by socket.
-_handed: WeakKeyDictionary[Any, tuple[ref[Link], int]] = WeakKeyDictionary()
 _kinds: dict[type, type] = {}
+
+
+class _Handed(NamedTuple):
+    """What was done to a socket."""
+
+    link: ref[Link]
+    thread: int
+    #: Methods that the object itself had, as eventlet's have.
+    methods: dict[str, Any]
+
+
+_handed: WeakKeyDictionary[Any, _Handed] = WeakKeyDictionary()
 
 
 def hand_over(sock: Any, link: Link) -> None:
@@ -36,39 +46,43 @@ def hand_over(sock: Any, link: Link) -> None:
     :param link: what uses the connection now.
     """
     base = type(sock)
-    kind = _kinds.get(base) or _kinds.setdefault(base, _kind(base))
+    attributes = getattr(sock, "__dict__", {})
+    methods = {name: attributes[name] for name in _USES if name in attributes}
+    _handed[sock] = _Handed(ref(link), threading.get_ident(), methods)
     try:
-        _handed[sock] = (ref(link), threading.get_ident())
-        sock.__class__ = kind
+        sock.__class__ = _kinds.get(base) or _kinds.setdefault(base, _kind(base))
     except TypeError:
         _handed.pop(sock, None)
+        return
+    for name in methods:
+        del attributes[name]
 
 
 def _kind(base: type) -> type:
-    uses = {name: _use(base, name) for name in _USES if hasattr(base, name)}
+    uses = {name: _use(base, name) for name in _USES}
     return type(base.__name__, (base,), {"__slots__": (), "__module__": base.__module__, **uses})
 
 
 def _use(base: type, name: str) -> Any:
-    method = getattr(base, name)
-
     def use(sock: Any, *arguments: Any, **options: Any) -> Any:
         _take_back(sock, base, arguments)
-        return method(sock, *arguments, **options)
+        return getattr(sock, name)(*arguments, **options)
 
     return use
 
 
 def _take_back(sock: Any, base: type, arguments: tuple[Any, ...]) -> None:
+    sock.__class__ = base
     found = _handed.pop(sock, None)
     if found is None:
-        return  # somebody else is at it
-    sock.__class__ = base
-    link, thread = found[0](), found[1]
+        return  # somebody else is doing it
+    if found.methods:
+        sock.__dict__.update(found.methods)
+    link = found.link()
     if link is not None:
         failed = bool(arguments) and isinstance(arguments[0], bytes) and arguments[0][:10] in (b"HTTP/1.1 5", b"HTTP/1.0 5")
         code = CloseReason.INTERNAL_ERROR if failed and not told_to_stop() else CloseReason.GOING_AWAY
-        if thread == threading.get_ident():
+        if found.thread == threading.get_ident():
             link.leave(code)
         else:
             link.abandon(code)  # a server's own thread serves others meanwhile
