@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import atexit
 import signal
-import threading
 from collections.abc import Callable
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -38,15 +37,10 @@ def say_so() -> None:
 
 def told_to_stop() -> bool:
     """Whether the process or the web server was told to stop."""
-    return _worker_stops() or _program_ends() or any(stops(server) for server, stops in list(_signs.items()))
+    return _worker_stops() or any(stops(server) for server, stops in list(_signs.items()))
 
 
 def _worker_stops() -> bool:
     """A gunicorn worker's signal handlers are its methods, and `alive` says whether it is to go on."""
     worker = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
     return type(worker).__module__.startswith("gunicorn.") and not getattr(worker, "alive", True)
-
-
-def _program_ends() -> bool:
-    """The main thread is over, and the interpreter waits for the others."""
-    return not threading.main_thread().is_alive()

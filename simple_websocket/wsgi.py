@@ -87,7 +87,17 @@ _ASGI = (
 
 def _werkzeug(environ: Environ) -> Found | None:
     sock = environ.get("werkzeug.socket")
-    return None if sock is None else _servers_own("werkzeug", sock, environ.get("wsgi.input"))
+    if sock is None:
+        return None
+    _watch_socketserver()
+    return _servers_own("werkzeug", sock, environ.get("wsgi.input"))
+
+
+def _watch_socketserver() -> None:
+    """Learn when a server of the standard library's kind has left its loop: handlers may outlive that."""
+    handler = _running("handle_one_request")
+    if handler is not None and hasattr(handler.server, "_BaseServer__is_shut_down"):
+        stopping.add_sign(handler.server, lambda server: bool(server._BaseServer__is_shut_down.is_set()))
 
 
 def _gunicorn(environ: Environ) -> Found | None:
@@ -202,7 +212,10 @@ def _wsgiref(environ: Environ) -> Found | None:
     """wsgiref, and every other server whose ``wsgi.input`` is a buffered reader of the socket."""
     reader = environ.get("wsgi.input")
     sock = getattr(getattr(reader, "raw", None), "_sock", None)
-    return _servers_own(_LIKE_WERKZEUG, sock, reader) if isinstance(sock, socket.socket) else None
+    if not isinstance(sock, socket.socket):
+        return None
+    _watch_socketserver()
+    return _servers_own(_LIKE_WERKZEUG, sock, reader)
 
 
 # What an extension for Flask does at the end of a request depends on `Server.mode`: with these servers, as with Werkzeug,

@@ -36,6 +36,9 @@ CASES = [
     for stop in STOPS[entry.kind]
 ]
 
+# The interpreter waits for its handlers' threads.
+CASES.append((Entry("wsgiref-joined", "wsgiref", "werkzeug", "threading", ("--joined",)), signal.SIGINT))
+
 ONE = {entry.name: entry for entry in ENTRIES}
 
 
