@@ -7,120 +7,104 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Sequence
-from contextlib import ExitStack
 from datetime import datetime, timezone
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from .cases import DEFAULT_CASES, Case
-from .child import Child, ChildFailed
-from .report import Measured, Report
-from .subjects import SUBJECTS, Subject
+from .bench import Bench, Plan
+from .cases import FULL_CASES, GROWTH_CASES, SHORT_CASES, Case
+from .report import goals_table, progress_table, table, write
+from .subjects import SUBJECTS, add_versions, installed
 
-_START_TIMEOUT = 30.0
-_ANSWER_TIMEOUT = 30.0
-_OUT = Path("build") / "bench.json"
+_OUT = Path("build") / "bench"
+_EXPERIMENTS = ("echo", "growth", "idle", "accept", "broadcast", "scale", "clients")
+_SHORT = ("echo", "idle", "broadcast", "clients")
+_SCALE = {"threads": 2000, "gevent": 10_000, "asyncio": 10_000}
 
 
 def main() -> int:
     """Measure, print, write; return the exit status: 0 also when a goal was missed, 1 when something does not work."""
+    if not sys.platform.startswith("linux"):
+        print("the benchmarks need Linux: what a process costs is read from /proc, and processes are pinned to cores")
+        return 1
     options = _options()
+    plan = _plan(options)
+    bench = Bench(plan, _say, options.placement == "together")
+    if bench.subject_core == bench.load_core:
+        print("the load generator runs on the subject's core")
+    started = time.monotonic()
+    facts = _facts(options, bench)
+    bench.run()
+    _say(f"measured for {time.monotonic() - started:.0f} s", last=True)
+    print(table(bench.figures))
+    print(goals_table(bench.figures))
+    if options.against is not None:
+        print(progress_table(bench.figures))
+    path = options.output / ("full.json" if options.full else "short.json")
+    write(path, bench.figures, facts)
+    print(f"\nMedians over the rounds, quartiles in brackets; all figures are in {path}")
+    if options.plots:
+        from .plots import draw
+
+        for drawn in draw(bench.figures, options.output):
+            print(f"drawn: {drawn}")
+    for failure in bench.figures.failures:
+        print(f"FAILED: {failure}", file=sys.stderr)
+    return 1 if bench.figures.failures else 0
+
+
+def _plan(options: argparse.Namespace) -> Plan:
+    if options.against is not None:
+        if not (options.against / "simple_websocket").is_dir():
+            raise SystemExit(f"{options.against} has no folder simple_websocket")
+        add_versions(str(options.against.resolve()))
     subjects = []
-    for name in options.subjects:
+    for name in _with_versions(options.subjects):
         missing = SUBJECTS[name].missing
         if missing:
             print(f"{name} is left out: not installed: {', '.join(missing)}")
         else:
             subjects.append(SUBJECTS[name])
-    subject_core, load_core = _cores(options.placement == "together")
-    if subject_core is None:
-        print("processes cannot be pinned to cores here: expect more noise")
-    elif subject_core == load_core:
-        print("the load generator runs on the subject's core")
-    facts = {
+    full, wanted = options.full, options.only or (_EXPERIMENTS if options.full else _SHORT)
+    clients = ("1x64", "1x65536", "1x1048576-binary") if full else ("1x64", "1x65536")
+    choices: dict[str, dict[str, Any]] = {
+        "echo": {"echo": tuple(options.cases or (FULL_CASES if full else SHORT_CASES))},
+        "growth": {"growth": GROWTH_CASES},
+        "idle": {"idle": 1000 if full else 300},
+        "accept": {"accepts": 512},
+        "broadcast": {"broadcast": 1000},
+        "scale": {"scale": _SCALE, "hold": options.hold},
+        "clients": {"clients": tuple(Case.parse(name) for name in clients)},
+    }
+    chosen = {name: value for experiment in wanted for name, value in choices[experiment].items()}
+    return Plan(options.rounds, options.seconds, tuple(subjects), helper=not options.without_helper, **chosen)
+
+
+def _with_versions(names: list[str]) -> list[str]:
+    """Have another version of a subject take its turn behind it."""
+    return [one for name in names for one in (name, f"{name}@before") if one in SUBJECTS]
+
+
+def _facts(options: argparse.Namespace, bench: Bench) -> dict[str, Any]:
+    packages = {package for name in options.subjects for package in SUBJECTS[name].packages}
+    return {
         "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "python": sys.version,
         "platform": platform.platform(),
         "cores": os.cpu_count(),
-        "subject_core": subject_core,
-        "load_core": load_core,
-        "load_average": os.getloadavg() if hasattr(os, "getloadavg") else None,
-        "versions": {package: version(package) for subject in subjects for package in subject.packages},
+        "subject_core": bench.subject_core,
+        "load_core": bench.load_core,
+        "load_average": os.getloadavg(),
+        "versions": {package: installed(package) for package in sorted(packages)},
+        "rounds": options.rounds,
         "seconds": options.seconds,
     }
-    try:
-        report = Report(_measure(subjects, options, subject_core, load_core))
-    except ChildFailed as failure:
-        print(f"\nthe benchmark has failed: {failure}", file=sys.stderr)
-        return 1
-    cases = [case.name for case in options.cases]
-    print(report.table(cases))
-    report.write(options.output, cases, facts)
-    print(f"\nMedians over the rounds, quartiles in brackets; all figures are in {options.output}")
-    missed = report.missed(cases)
-    if missed:
-        print("goal missed: " + ", ".join(missed))
-    return 0
 
 
-def _measure(
-    subjects: Sequence[Subject], options: argparse.Namespace, subject_core: int | None, load_core: int | None
-) -> list[Measured]:
-    """Run all rounds.
-
-    :raises ChildFailed: a subject does not start, or does not echo what it is sent.
-    """
-    measured = []
-    give_up_at = time.monotonic() + options.at_most
-    with ExitStack() as stack:
-        load = Child("the load generator", "load", core=load_core)
-        stack.callback(load.end)
-        running: list[tuple[Subject, Child, int]] = []
-        for subject in subjects:
-            child = Child(subject.name, "subject", subject.name, core=subject_core)
-            stack.callback(child.end)
-            running.append((subject, child, child.hear(_START_TIMEOUT)["port"]))
-        for number in range(1, options.rounds + 1):
-            if time.monotonic() > give_up_at:
-                _progress(f"stopped after {number - 1} of {options.rounds} rounds: it took {options.at_most:.0f} s", last=True)
-                break
-            _progress(f"round {number} of {options.rounds}", last=number == options.rounds)
-            for case in options.cases:
-                for subject, child, port in running:
-                    try:
-                        measured.append(_measure_once(subject, child, port, load, case, number, options.seconds))
-                    except ChildFailed as failure:
-                        raise ChildFailed(f"{subject.name} at {case.name}: {failure}") from None
-    return measured
-
-
-def _measure_once(subject: Subject, child: Child, port: int, load: Child, case: Case, number: int, seconds: float) -> Measured:
-    """Connect, warm up, measure, hang up.  The subject is asked for its CPU time while it has nothing to do."""
-    load.ask(_ANSWER_TIMEOUT, open=port, case=case.name, websocket=subject.speaks_websocket)
-    before = child.ask(_ANSWER_TIMEOUT)["cpu"]
-    done = load.ask(_ANSWER_TIMEOUT + seconds, run=seconds)
-    after = child.ask(_ANSWER_TIMEOUT)["cpu"]
-    load.ask(_ANSWER_TIMEOUT, close=True)
-    return Measured(subject.name, case.name, number, done["messages"], done["seconds"], after - before)
-
-
-def _cores(together: bool) -> tuple[int | None, int | None]:
-    """Return a core for the subjects, which take turns, and one for the load generator; ``None`` if that cannot be.
-
-    :param together: whether it shall be the same one.
-    """
-    if not hasattr(os, "sched_setaffinity"):
-        return None, None
-    cores = sorted(os.sched_getaffinity(0))
-    return cores[-1], cores[-1] if together else cores[0]
-
-
-def _progress(text: str, last: bool) -> None:
+def _say(text: str, last: bool = False) -> None:
     """Show where the run is: in one line on a terminal."""
     if sys.stderr.isatty():
-        print(f"\r{text}   ", end="\n" if last else "", file=sys.stderr, flush=True)
+        print(f"\r\033[K{text}", end="\n" if last else "", file=sys.stderr, flush=True)
     else:
         print(text, file=sys.stderr, flush=True)
 
@@ -128,19 +112,14 @@ def _progress(text: str, last: bool) -> None:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
-        description="Measure the CPU that each server takes for an echoed message, in alternating rounds.",
-        epilog=f"subjects: {', '.join(SUBJECTS)}",
+        description="Measure what servers and clients cost, in alternating rounds: ours, the bare socket, other libraries.",
+        epilog=f"subjects: {', '.join(SUBJECTS)}; experiments: {', '.join(_EXPERIMENTS)}",
     )
-    parser.add_argument(
-        "--rounds", type=_positive(int), default=15, help="how often each subject has its turn (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--seconds", type=_positive(float), default=0.2, help="how long one turn of one case takes (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--at-most", type=_positive(float), default=100, metavar="SECONDS",
-        help="begin no round after this time (default: %(default)s)",
-    )  # fmt: skip
+    parser.add_argument("--full", action="store_true", help="every case and experiment, half an hour or so")
+    parser.add_argument("--only", type=_list_of(_experiment), help="experiments separated by commas (default: all, or a few)")
+    parser.add_argument("--rounds", type=_positive(int), help="how often each subject has its turn (default: 5, full: 7)")
+    parser.add_argument("--seconds", type=_positive(float), help="how long one turn takes (default: 0.1, full: 0.2)")
+    parser.add_argument("--hold", type=_positive(float), default=50, help="seconds to hold many connections (default: 50)")
     parser.add_argument(
         "--placement", choices=("apart", "together"), default="apart",
         help="where the load generator runs: on another core than the subject, or on the same one. Apart, waking the other core "
@@ -148,14 +127,25 @@ def _options() -> argparse.Namespace:
         "that falls away, and messages/s are those of both (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument(
-        "--cases", type=_list_of(Case.parse), default=",".join(DEFAULT_CASES),
-        help="CONNECTIONSxBYTES or CONNECTIONSxBYTESxIN_FLIGHT, separated by commas (default: %(default)s)",
+        "--cases", type=_list_of(Case.parse),
+        help="of echoes: CONNECTIONSxBYTES or CONNECTIONSxBYTESxIN_FLIGHT, then -binary, -tls or -deflate; separated by commas",
     )  # fmt: skip
     parser.add_argument(
         "--subjects", type=_list_of(_subject), default=",".join(SUBJECTS), help="names separated by commas (default: all)"
     )
-    parser.add_argument("--output", type=Path, default=_OUT, help="the JSON file to write (default: %(default)s)")
-    return parser.parse_args()
+    parser.add_argument(
+        "--against",
+        type=Path,
+        metavar="FOLDER",
+        help="measure another version of this library too, whose simple_websocket is there",
+    )
+    parser.add_argument("--without-helper", action="store_true", help="broadcast with a loop of send even where we have a helper")
+    parser.add_argument("--plots", action="store_true", help="draw plots (SVG) beside the JSON file; needs matplotlib")
+    parser.add_argument("--output", type=Path, default=_OUT, help="the folder for the results (default: %(default)s)")
+    options = parser.parse_args()
+    options.rounds = options.rounds or (7 if options.full else 5)
+    options.seconds = options.seconds or (0.2 if options.full else 0.1)
+    return options
 
 
 def _positive(kind: type) -> Any:
@@ -179,8 +169,16 @@ def _list_of(parse_one: Any) -> Any:
 
 
 def _subject(name: str) -> str:
-    if name not in SUBJECTS:
-        raise ValueError(f"{name!r} is no subject; choose of {', '.join(SUBJECTS)}")
+    return _one_of(SUBJECTS, name, "subject")
+
+
+def _experiment(name: str) -> str:
+    return _one_of(_EXPERIMENTS, name, "experiment")
+
+
+def _one_of(choices: Any, name: str, what: str) -> str:
+    if name not in choices:
+        raise ValueError(f"{name!r} is no {what}; choose of {', '.join(choices)}")
     return name
 
 

@@ -1,16 +1,19 @@
-"""A subject or the load generator, seen from the run: a process that answers in lines of JSON."""
+"""A subject, a client or the load generator, seen from the run: a process that answers in lines of JSON."""
 
 from __future__ import annotations
 
 import json
 import os
 import select
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
+
+from . import process
 
 __all__ = ["Child", "ChildFailed"]
 
@@ -24,7 +27,7 @@ class ChildFailed(Exception):
 
 
 class Child:
-    """A process of the benchmark.  Being one's own, it is pinned to one core where the system can do that.
+    """A process of the benchmark, pinned to one core, and in a process group of its own.
 
     :param name: for error messages.
     :param module: of this package, to be run.
@@ -43,9 +46,11 @@ class Child:
             stderr=self._errors,
             cwd=_ROOT,
             bufsize=0,
+            start_new_session=True,
         )
         if core is not None:
             os.sched_setaffinity(self._process.pid, {core})
+        self._pids = [self._process.pid]
 
     def ask(self, timeout: float, **question: Any) -> dict[str, Any]:
         """Send a question and return the answer.
@@ -81,17 +86,33 @@ class Child:
         answer: dict[str, Any] = json.loads(line)
         if "error" in answer:
             raise ChildFailed(f"{self._name}: {answer['error']}{self._last_words()}")
+        self._pids = process.family(self._process.pid)
         return answer
 
+    @property
+    def cpu(self) -> float:
+        """Seconds of CPU that it and its workers have used."""
+        return process.cpu(self._pids)
+
+    @property
+    def memory(self) -> int:
+        """Bytes of memory that belong to it and its workers alone."""
+        return process.memory(self._pids)
+
+    @property
+    def threads(self) -> int:
+        """How many native threads it and its workers have."""
+        return process.threads(self._pids)
+
     def end(self) -> None:
-        """End the process: with its standard input it ends itself."""
+        """End the process and its workers."""
         assert self._process.stdin is not None and self._process.stdout is not None
         self._process.stdin.close()
         try:
-            self._process.wait(_END_TIMEOUT)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+            os.killpg(self._process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass  # it has ended by itself
+        self._process.wait()
         self._process.stdout.close()
         self._errors.close()
 

@@ -2,54 +2,65 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterable
 from typing import Any
 
+import simple_websocket
 from simple_websocket import Server
 
 from . import accept
+from .orders import Setup
+from .request import environ_of
+from .wire import BROADCAST
 
-__all__ = ["eventlet", "gevent", "threads"]
+__all__ = ["eventlet", "gevent", "handler", "talk", "threads"]
 
-_READ = 4096
+_MESSAGE = BROADCAST[4:].decode()
 
 
-def _echo(sock: Any, address: object) -> None:
-    environ = _environ(sock)
-    if environ is None:
-        return
-    with Server.accept(environ, sock=sock) as ws:
+def handler(setup: Setup) -> accept.Handler:
+    """Return what serves one connection."""
+    members: set[Any] = set()
+
+    def serve(sock: Any, address: object) -> None:
+        environ = environ_of(sock)
+        if environ is not None:
+            with Server.accept(environ, sock=sock, ping_interval=setup.orders.ping_interval) as ws:
+                talk(ws, members, setup)
+
+    return serve
+
+
+def talk(ws: Any, members: set[Any], setup: Setup) -> None:
+    """Do what the role is, until the connection ends."""
+    if not setup.broadcasts:
         for message in ws:
             ws.send(message)
+        return
+    send_to_all = getattr(simple_websocket, "broadcast", None) if setup.orders.helper else None
+    members.add(ws)
+    try:
+        for _ in ws:
+            (send_to_all or _send_to_each)(list(members), _MESSAGE)
+    finally:
+        members.discard(ws)
 
 
-def _environ(sock: Any) -> dict[str, str] | None:
-    """Return the WSGI environ of the request that the socket brings, as far as the library looks at it."""
-    head = b""
-    while not head.endswith(b"\r\n\r\n"):
-        data = sock.recv(_READ)
-        if not data:
-            return None
-        head += data
-    request, *lines = head.decode("latin-1").rstrip().split("\r\n")
-    method, target, _ = request.split(" ")
-    environ = {"REQUEST_METHOD": method, "PATH_INFO": target}
-    for line in lines:
-        name, _, value = line.partition(":")
-        environ["HTTP_" + name.upper().replace("-", "_")] = value.strip()
-    return environ
+def _send_to_each(members: Iterable[Any], message: str) -> None:
+    for member in members:
+        member.send(message)
 
 
-def threads(listening: Callable[[int], None]) -> None:
+def threads(setup: Setup) -> None:
     """On native threads."""
-    accept.on_threads(_echo, listening)
+    accept.on_threads(handler(setup), setup)
 
 
-def gevent(listening: Callable[[int], None]) -> None:
+def gevent(setup: Setup) -> None:
     """On gevent; the socket says so."""
-    accept.on_gevent(_echo, listening)
+    accept.on_gevent(handler(setup), setup)
 
 
-def eventlet(listening: Callable[[int], None]) -> None:
+def eventlet(setup: Setup) -> None:
     """On eventlet; the socket says so."""
-    accept.on_eventlet(_echo, listening)
+    accept.on_eventlet(handler(setup), setup)
