@@ -3,7 +3,7 @@
 import pytest
 
 from simple_websocket.errors import CloseReason
-from simple_websocket.protocol.connection import Pong, State
+from simple_websocket.protocol.connection import Pong, State, check_close
 
 from .wire import (
     BINARY,
@@ -419,3 +419,11 @@ def test_states(make):
     assert protocol.close_status is None, "it has not ended"
     protocol.abort()
     assert protocol.close_status == (1006, None)
+
+
+def test_a_close_can_be_checked_without_a_connection():
+    check_close(1000, "why")
+    check_close(1005, "")
+    for code, reason in ((1004, ""), (2999, ""), (5000, ""), (1000, "\ud800")):
+        with pytest.raises(ValueError):
+            check_close(code, reason)

@@ -1,5 +1,6 @@
 """masking.py: RFC 6455 section 5.3."""
 
+import importlib.util
 import os
 import subprocess
 import sys
@@ -60,3 +61,13 @@ assert len(same) < 3, f"{len(same)} keys in common"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=30)
     assert done.returncode == 0, done.stderr
+
+
+def test_where_there_is_no_fork(monkeypatch):
+    """The module as Windows gets it: nothing to register, and the same keys and masks."""
+    monkeypatch.delattr(os, "register_at_fork")
+    spec = importlib.util.spec_from_file_location("masking_without_fork", masking.__file__)
+    there = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(there)
+    assert there.apply_mask(b"Hello", KEY) == masking.apply_mask(b"Hello", KEY)
+    assert len({there.new_key() for _ in range(600)}) > 590

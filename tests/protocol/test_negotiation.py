@@ -173,3 +173,16 @@ def test_both_sides_understand_each_other(ours, theirs, afresh):
         for sender, receiver in ((here, there), (there, here)):
             out = sender.send_text(message) if isinstance(message, str) else sender.send_bytes(message)
             assert events_of(receiver, joined(out)) == [message]
+
+
+def test_an_answer_that_accepts_twice():
+    extension = client_deflate()
+    with pytest.raises(ValueError, match="twice"):
+        extension.finalize("permessage-deflate")
+
+
+@pytest.mark.parametrize("answer", ["client_max_window_bits=11", "server_max_window_bits=12", ""])
+def test_an_answer_with_a_larger_window_than_offered(answer):
+    wanted = Compression(client_max_window_bits=10, server_max_window_bits=None if "client" in answer else 11)
+    with pytest.raises(ValueError, match="larger than offered"):
+        client_deflate(wanted, answer)

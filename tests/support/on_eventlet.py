@@ -68,10 +68,10 @@ class EventletWorld(World):
     def server_socket(self, sock: Any) -> Any:
         return eventlet.greenio.GreenSocket(sock)
 
-    def server_tls(self, sock: Any, certificate: trustme.LeafCert) -> Any:
+    def server_tls(self, sock: Any, certificate: trustme.LeafCert, **options: Any) -> Any:
         context = eventlet.green.ssl.SSLContext(eventlet.green.ssl.PROTOCOL_TLS_SERVER)
         certificate.configure_cert(context)
-        return context.wrap_socket(self.server_socket(sock), server_side=True)
+        return context.wrap_socket(self.server_socket(sock), server_side=True, **options)
 
     def interrupting(self, seconds: float, error: type[BaseException]) -> Any:
         return eventlet.Timeout(seconds, None if error is eventlet.Timeout else error)

@@ -59,10 +59,10 @@ class GeventWorld(World):
         family, kind, proto = sock.family, sock.type, sock.proto
         return gevent.socket.socket(family, kind, proto, fileno=sock.detach())
 
-    def server_tls(self, sock: Any, certificate: trustme.LeafCert) -> Any:
+    def server_tls(self, sock: Any, certificate: trustme.LeafCert, **options: Any) -> Any:
         context = gevent.ssl.SSLContext(gevent.ssl.PROTOCOL_TLS_SERVER)
         certificate.configure_cert(context)
-        return context.wrap_socket(self.server_socket(sock), server_side=True)
+        return context.wrap_socket(self.server_socket(sock), server_side=True, **options)
 
     def interrupting(self, seconds: float, error: type[BaseException]) -> Any:
         return gevent.Timeout(seconds, None if error is gevent.Timeout else error)

@@ -49,9 +49,9 @@ class ThreadWorld(World):
         sock.setblocking(True)
         return sock
 
-    def server_tls(self, sock: Any, certificate: trustme.LeafCert) -> Any:
+    def server_tls(self, sock: Any, certificate: trustme.LeafCert, **options: Any) -> Any:
         sock.setblocking(True)
-        return server_context(self, certificate).wrap_socket(sock, server_side=True)
+        return server_context(self, certificate).wrap_socket(sock, server_side=True, **options)
 
     @contextmanager
     def interrupting(self, seconds: float, error: type[BaseException]) -> Iterator[None]:

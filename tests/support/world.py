@@ -111,7 +111,7 @@ class World:
         """What a web server of this family would have instead of this original socket."""
         raise NotImplementedError
 
-    def server_tls(self, sock: Any, certificate: trustme.LeafCert) -> Any:
+    def server_tls(self, sock: Any, certificate: trustme.LeafCert, **options: Any) -> Any:
         """What a web server of this family would have after its TLS handshake."""
         raise NotImplementedError
 
