@@ -1,0 +1,75 @@
+import gc
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+pytest.register_assert_rewrite("tests.cases", "tests.support", "tests.simulation.judge")
+
+from . import preemption  # noqa: E402
+from .network import FAIR, Weather  # noqa: E402
+from .on_simulation import Complaints, SimulatedWorld  # noqa: E402
+
+HERE = Path(__file__).parent
+
+ROUGH = Weather(capacity=1 << 16, cut=0.3, split=0.3, delay=0.004)
+
+WORLDS = {
+    "threads": (1, True, FAIR, 0),
+    "threads, preempted": (2, True, ROUGH, 8),
+    "greenlets": (3, False, ROUGH, 0),
+}
+ROUGHEST = "threads, preempted"
+
+#: A case with more combinations than this, over all worlds, is about bytes, and is run in one world only.
+MANY = 180
+
+
+@pytest.fixture(scope="session", autouse=True)
+def preempted():
+    """The package's modules with their statements as places where another task may run."""
+    preemption.install()
+    yield
+    preemption.restore()
+
+
+@pytest.fixture(params=WORLDS)
+def world(request, monkeypatch):
+    """A simulated world; when the test is over, nothing of it may be left."""
+    gc.collect()
+    gc.freeze()  # what is there already need not be looked at again and again
+    gc.disable()  # it would call finalizers at other moments in every run
+    world = SimulatedWorld(*WORLDS[request.param])
+    world.replace_leaks(monkeypatch)
+    try:
+        with Complaints() as complaints:
+            yield world
+            world.clean_up()
+            world.assert_nothing_is_left()
+            assert not complaints.found
+    finally:
+        gc.enable()
+        preemption.end()
+        world.scheduler.end()
+
+
+def pytest_collection_modifyitems(config, items):
+    """Leave out the combinations of a case and a world that do not fit; test_cases.py says why."""
+    ours = [item for item in items if item.path == HERE / "test_cases.py" and hasattr(item, "callspec")]
+    combinations = Counter(item.originalname for item in ours)
+
+    def fits(item):
+        parameters = item.callspec.params
+        world = parameters["world"]
+        if parameters.get("tls"):
+            return False
+        if combinations[item.originalname] > MANY:
+            return world == ROUGHEST
+        return WORLDS[world][2] is FAIR or item.originalname not in item.module.NEEDS_A_FAIR_NETWORK
+
+    left_out = [item for item in ours if not fits(item)]
+    out = set(left_out)
+    kept = [item for item in items if item not in out]
+    if left_out:
+        items[:] = kept
+        config.hook.pytest_deselected(items=left_out)

@@ -1,0 +1,54 @@
+"""Every case that the simulation can run: on three worlds, with its own clock and network.
+
+What it cannot, and why:
+
+* cases with the mark ``tls``, and those of ``secure.py``: OpenSSL is no primitive that a backend supplies;
+* cases that start another process, or have one for a peer: nothing in there would be on this scheduler;
+* cases of `serve`: listening there asks for more of a socket than the simulated ones have;
+* cases about which of the three presets is found from an injected class, a socket or what is monkey-patched: this one is
+  none of them and is always passed as a record.
+
+Of the worlds, those with a rough network are no place for cases that rely on one write arriving at once.
+"""
+
+import inspect
+
+from tests.cases import independent, secure, serving, serving_addresses, serving_http, serving_limits, serving_stop
+from tests.support.matrix import all_cases, written_cases
+
+NEEDS_TLS = {name for name in vars(secure) if name.startswith("test_")}
+NEEDS_PROCESSES = {name for name in vars(independent) if name.startswith("test_")} | {
+    "test_a_program_with_an_open_client_exits",
+    "test_ctrl_c_ends_a_program_that_receives",
+    "test_the_modules_of_other_families_are_not_imported",
+}
+IS_ABOUT_PRESETS = {
+    "test_the_backend_of_this_folder_is_the_one_in_use",
+    "test_injected_classes_are_really_used",
+    "test_one_injected_class_is_enough_to_find_the_family",
+    "test_a_familys_own_classes_can_be_injected",
+    "test_the_socket_is_enough_to_find_the_family",
+}
+LISTENS = {
+    name
+    for module in (serving, serving_addresses, serving_http, serving_limits, serving_stop)
+    for name in vars(module)
+    if name.startswith("test_")
+}
+LEFT_OUT = NEEDS_TLS | NEEDS_PROCESSES | IS_ABOUT_PRESETS | LISTENS
+
+NEEDS_A_FAIR_NETWORK = {
+    "test_requests_that_are_no_handshake": "reads the answer at once",
+    "test_another_version": "reads the answer at once",
+    "test_an_ordinary_request": "reads the answer at once",
+    "test_an_address_that_does_not_answer_leaves_time_for_the_next": "fills a backlog and relies on the order",
+}
+
+globals().update({name: case for name, case in all_cases().items() if name not in LEFT_OUT})
+
+
+def test_every_case_is_run_here_or_left_out_for_a_reason():
+    here = {name for name, value in globals().items() if name.startswith("test_") and inspect.isfunction(value)}
+    assert here - {"test_every_case_is_run_here_or_left_out_for_a_reason"} == written_cases() - LEFT_OUT
+    assert LEFT_OUT <= written_cases() and NEEDS_A_FAIR_NETWORK.keys() <= written_cases()
+
