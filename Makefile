@@ -17,7 +17,7 @@ ifneq ($(wildcard $(STAMPS)),)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench docs clean
+.PHONY: help demo test lint bench bench-full conformance fuzz simulate docs clean
 # Two pips must not work on one venv at the same time.
 .NOTPARALLEL:
 
@@ -25,7 +25,10 @@ help:
 	@echo "make demo    start each supported web server, connect the client, print what it measured"
 	@echo "make test    lint, then every test suite; ARGS=\"--quick\" or \"--only NAME\" or \"-k EXPR\" for less"
 	@echo "make lint    ruff and mypy --strict"
-	@echo "make bench   the benchmarks"
+	@echo "make bench   the benchmarks, in a few minutes; make bench-full: every case, and the plots"
+	@echo "make conformance   the Autobahn suite, hours of it; ARGS=\"--quick\" or \"--only MODE\" for less"
+	@echo "make fuzz    the protocol core under random and mutated bytes; FUZZ_SECONDS=60 for each target"
+	@echo "make simulate   100 000 random programs on a simulated machine and network; ARGS=\"--seeds N\" for less"
 	@echo "make docs    the documentation, into build/docs"
 	@echo "make clean   remove everything the targets above made, the .venv included"
 	@echo
@@ -51,7 +54,24 @@ lint: $(STAMPS)/test
 	@$(PY) scripts/progress.py "mypy --strict simple_websocket" $(PY) -m mypy --strict simple_websocket
 
 bench: $(STAMPS)/bench
-	@$(PY) -m benchmarks
+	@$(PY) -m benchmarks $(ARGS)
+
+bench-full: $(STAMPS)/bench
+	@$(PY) -m benchmarks --full --plots $(ARGS)
+
+# Needs a CPython 2.7 (PYTHON27=/path/to/python2.7 if it is not on PATH) or a container engine.
+conformance: $(STAMPS)/conformance
+	@$(PY) -m conformance $(ARGS)
+
+# In .venv-fuzz, made with a Python that atheris has wheels for.
+fuzz:
+	@$(PYTHON) scripts/check_python.py
+	@FUZZ_SECONDS="$(FUZZ_SECONDS)" $(PYTHON) scripts/fuzz.py $(ARGS)
+
+# Some ten minutes on two idle cores; given up, with an error, after SIMULATE_SECONDS.
+SIMULATE_SECONDS ?= 3600
+simulate: $(STAMPS)/test
+	@$(PY) -m tests.simulation --seeds 100000 --limit $(SIMULATE_SECONDS) $(ARGS)
 
 docs: $(STAMPS)/docs
 	@$(PY) scripts/progress.py "sphinx-build into build/docs" \
@@ -59,5 +79,5 @@ docs: $(STAMPS)/docs
 	@echo "open build/docs/index.html"
 
 clean:
-	rm -rf .venv .venv-3.* build dist *.egg-info .pytest_cache .hypothesis .mypy_cache .ruff_cache
+	rm -rf .venv .venv-3.* .venv-autobahn .venv-fuzz build dist *.egg-info .pytest_cache .hypothesis .mypy_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

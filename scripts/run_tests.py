@@ -1,9 +1,10 @@
 """Run the test suites, each in its own process, on every interpreter they are meant for, and sum up.
 
-    python scripts/run_tests.py [--quick] [--only NAME] [-k EXPR] [--repeat N] [--jobs N]
+    python scripts/run_tests.py [--quick] [--only NAME] [-k EXPR] [--repeat N] [--jobs N] [--coverage | --no-coverage]
 
 Started by `make test` with the Python of .venv. The last line reads "412 passed, 0 failed"; the exit status is 0 only
-if nothing failed and something ran. Output of each suite: build/tests/.
+if nothing failed and something ran. Output of each suite: build/tests/. A run of all suites also measures branch coverage, of
+the suites on this interpreter: build/tests/coverage/html.
 """
 
 from __future__ import annotations
@@ -12,7 +13,10 @@ import argparse
 import os
 import sys
 import time
+from pathlib import Path
 
+import debian_packages
+from branch_coverage import Measuring
 from interpreters import Interpreter, others, this_one
 from progress import say
 from setup_venv import ROOT, SetupFailed, ensure, python_of
@@ -26,6 +30,7 @@ HEARTBEAT = 5.0
 # The long ones first, so that the two that run side by side end together.
 SUITES = [
     Suite("servers", "tests/servers", limit=420),
+    Suite("dropin", "tests/dropin", limit=420),
     Suite("threading", "tests/threading", limit=300, everywhere=True),
     Suite("gevent", "tests/gevent", limit=300),
     Suite("gevent-patched", "tests/gevent", limit=300, patched="gevent"),
@@ -33,11 +38,13 @@ SUITES = [
     Suite("eventlet-patched", "tests/eventlet", limit=300, patched="eventlet"),
     Suite("asyncio", "tests/asyncio", limit=400),
     Suite("asgi", "tests/asgi", limit=300),
+    Suite("proxies", "tests/proxies", limit=300),
+    Suite("simulation", "tests/simulation", limit=400),
     Suite("protocol", "tests/protocol", limit=300, everywhere=True),
     Suite("examples", "tests/examples", limit=180),
     Suite("architecture", "tests/architecture", limit=60),
     Suite("packaging", "tests/packaging", limit=180, everywhere=True),
-    Suite("tools", "tests/tools", limit=120),
+    Suite("tools", "tests/tools", limit=300),
 ]
 
 
@@ -48,6 +55,8 @@ def main() -> int:
         chosen = [Suite(s.name, s.folder, options.limit, s.patched, s.everywhere) for s in chosen]
     here = this_one()
     say(f"==> tests on Python {here.label}")
+    if any(suite.name == "proxies" for suite in chosen):
+        fetch_proxies()
     pythons = [(here.label, sys.executable)]
     trouble: list[tuple[str, str]] = []
     left_out: list[str] = []
@@ -57,10 +66,13 @@ def main() -> int:
         left_out = [f"{i.label} comes without venv or pip ({i.executable})" for i in found if not i.complete]
         more, trouble = prepare([interpreter for interpreter in found if interpreter.complete])
         pythons += more
+    measuring = None
     for number in range(1, options.repeat + 1):
         if options.repeat > 1:
             say(f"==> round {number} of {options.repeat}")
-        runs = plan(chosen, pythons, options.select)
+        if options.coverage:
+            measuring = Measuring(RESULTS / "coverage")
+        runs = plan(chosen, pythons, options.select, measuring)
         try:
             work_through(runs, options.jobs)
         except KeyboardInterrupt:
@@ -68,7 +80,7 @@ def main() -> int:
             return 130
         if any(run.failed for run in runs):
             break
-    return report(runs, trouble, left_out)
+    return report(runs, trouble, left_out, measuring)
 
 
 def parse() -> argparse.Namespace:
@@ -80,7 +92,11 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--repeat", type=positive, default=1, metavar="N", help="N rounds, up to the first failure")
     parser.add_argument("--jobs", type=positive, default=JOBS, metavar="N", help=f"suites at a time ({JOBS})")
     parser.add_argument("--limit", type=float, metavar="SECONDS", help="time limit of a suite instead of its own")
-    return parser.parse_args()
+    parser.add_argument("--coverage", action=argparse.BooleanOptionalAction, help="measure it (default: when all suites run)")
+    options = parser.parse_args()
+    if options.coverage is None:
+        options.coverage = not options.only and not options.select
+    return options
 
 
 def positive(text: str) -> int:
@@ -88,6 +104,14 @@ def positive(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError("must be at least 1")
     return number
+
+
+def fetch_proxies() -> None:
+    """The web servers that are no Python packages. Without them their suite fails, and says what to do."""
+    try:
+        debian_packages.ensure(Path(sys.prefix), ["nginx", "haproxy"])
+    except debian_packages.NotAvailable as error:
+        say(f"!!! {error}")
 
 
 def prepare(found: list[Interpreter]) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
@@ -105,10 +129,12 @@ def prepare(found: list[Interpreter]) -> tuple[list[tuple[str, str]], list[tuple
     return ready, trouble
 
 
-def plan(suites: list[Suite], pythons: list[tuple[str, str]], select: str) -> list[SuiteRun]:
+def plan(
+    suites: list[Suite], pythons: list[tuple[str, str]], select: str, measuring: Measuring | None = None
+) -> list[SuiteRun]:
     """This interpreter's runs first, then the others'."""
     return [
-        SuiteRun(suite, label, python, RESULTS, select)
+        SuiteRun(suite, label, python, RESULTS, select, measuring.environment(suite.name) if measuring and not number else {})
         for number, (label, python) in enumerate(pythons)
         for suite in suites
         if number == 0 or suite.everywhere
@@ -160,7 +186,9 @@ def short(test: str) -> str:
     return test.rpartition("::")[2][:60]
 
 
-def report(runs: list[SuiteRun], trouble: list[tuple[str, str]], left_out: list[str]) -> int:
+def report(
+    runs: list[SuiteRun], trouble: list[tuple[str, str]], left_out: list[str], measuring: Measuring | None = None
+) -> int:
     runs_of = sorted(runs, key=lambda run: [suite.name for suite in SUITES].index(run.suite.name))
     say("")
     say(f"{'suite':<18} {'python':<7} {'passed':>7} {'failed':>7} {'skipped':>8} {'seconds':>8}")
@@ -176,15 +204,23 @@ def report(runs: list[SuiteRun], trouble: list[tuple[str, str]], left_out: list[
         say("\nSkipped, so not tested; is each of these meant to be?")
         for run, test, reason in skips:
             say(f"  {run.title}: {test}: {reason}")
-    if trouble or any(run.failed for run in runs):
+    uncovered: list[str] = []
+    if measuring:
+        lines, uncovered = measuring.report()
+        say("")
+        for line in lines:
+            say(line)
+    if trouble or uncovered or any(run.failed for run in runs):
         say("\nFailed:")
     for label, why in trouble:
         say(f"  {label}: {why}")
     for run in runs_of:
         for test in [test for test, outcome in run.outcomes.items() if outcome == "failed"] + run.problems:
             say(f"  {run.title}: {test}")
+    for what in uncovered:
+        say(f"  {what}")
     passed = sum(run.count("passed") for run in runs)
-    failed = sum(run.failed for run in runs) + len(trouble)
+    failed = sum(run.failed for run in runs) + len(trouble) + len(uncovered)
     if not passed and not failed:
         say("\nNo test ran.")
     say(f"\n{passed} passed, {failed} failed")

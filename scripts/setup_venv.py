@@ -21,14 +21,19 @@ RECIPE = [ROOT / "pyproject.toml", ROOT / "setup.cfg", ROOT / "scripts" / "setup
 # purpose -> extras of pyproject.toml
 PURPOSES = {
     "demo": "demo",
-    "test": "gevent,eventlet,demo,aio,test,lint",
+    "test": "gevent,eventlet,demo,aio,dropin,test,lint",
     "matrix": "test",  # the suites that run on every interpreter
+    "conformance": "conformance",
+    "fuzz": "fuzz",  # in a venv of its own: see fuzz.py
     "docs": "docs",
     "bench": "bench",
 }
 
 # gunicorn 26 removed the eventlet worker. Its tests start a gunicorn 25 from this folder of the venv, by PYTHONPATH.
 GUNICORN_25 = "gunicorn25"
+
+# The last simple-websocket that was written before this one, to compare with: it has the same package name.
+FIRST_RELEASES = "simple_websocket_1"
 
 
 class SetupFailed(Exception):
@@ -64,6 +69,9 @@ def ensure(venv: Path, purpose: str, base_python: str) -> None:
     if purpose == "test":
         say(f"==> {venv.name}: gunicorn 25, for the eventlet worker that gunicorn 26 removed")
         pip(venv, "install", "--no-deps", "--upgrade", "--target", str(venv / GUNICORN_25), "gunicorn>=25,<26")
+    if purpose == "bench":
+        say(f"==> {venv.name}: simple-websocket 1.1.0, to compare with")
+        pip(venv, "install", "--no-deps", "--upgrade", "--target", str(venv / FIRST_RELEASES), "simple-websocket==1.1.0")
     stamp = venv / "stamps" / purpose
     stamp.parent.mkdir(exist_ok=True)
     stamp.write_text(extras + "\n")

@@ -45,6 +45,7 @@ class SuiteRun:
     python: str
     results: Path
     select: str = ""
+    environment: dict[str, str] = field(default_factory=dict)  # what to add to the environment
 
     outcomes: dict[str, str] = field(default_factory=dict)
     skips: list[tuple[str, str]] = field(default_factory=list)
@@ -82,7 +83,7 @@ class SuiteRun:
         command = [self.python, "-c", code, self.suite.folder]
         if self.select:
             command += ["-k", self.select]
-        environment = {**os.environ, "TEST_EVENTS": str(self.events), "PYTHONUNBUFFERED": "1"}
+        environment = {**os.environ, "TEST_EVENTS": str(self.events), "PYTHONUNBUFFERED": "1", **self.environment}
         environment.pop("GREEN_PATCHED", None)
         if self.suite.patched:
             environment["GREEN_PATCHED"] = self.suite.patched

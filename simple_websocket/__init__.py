@@ -10,6 +10,7 @@ from .sync import Client, Server
 
 if TYPE_CHECKING:
     from .aio import AioClient, AioServer
+    from .serving import serve
 
 __all__ = [
     "AioClient",
@@ -24,13 +25,18 @@ __all__ = [
     "SimpleWebsocketError",
     "__version__",
     "go_away",
+    "serve",
 ]
 
 __version__ = "2.0.0.dev0"
 
 
 def __getattr__(name: str) -> Any:
-    """Import the asyncio classes when they are asked for: programs on threads do not pay for asyncio."""
+    """Import what not every program needs when it is asked for: those on threads do not pay for asyncio."""
+    if name == "serve":
+        from .serving import serve
+
+        return serve
     if name in ("AioClient", "AioServer"):
         from . import aio
 

@@ -74,6 +74,10 @@ class HubSelector(selectors.BaseSelector):
                 ready.append((key, events & key.events))
         return ready
 
+    def fileno(self) -> int:
+        """Return the descriptor that is readable while something is ready: for who wants the hub to see that he waits."""
+        return int(self._epoll.fileno())
+
     def close(self) -> None:
         """Free the epoll object."""
         self._keys.clear()

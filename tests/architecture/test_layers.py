@@ -38,6 +38,7 @@ MAY_IMPORT = {
     "protocol/messages.py": ["errors", "protocol"],
     "protocol/origin.py": ["errors"],
     "protocol/handshake.py": ["errors", "protocol"],
+    "protocol/request.py": ["errors"],
     "protocol/connection.py": ["errors", "protocol"],
     "protocol/unread.py": [],
     "options.py": ["protocol"],
@@ -51,13 +52,16 @@ MAY_IMPORT = {
     "handover.py": ["errors", "link", "stopping"],
     "sync.py": ["errors", "backends", "protocol", "options", "transport", "wsgi", "dial", "keeper", "link", "handover"],
     "going_away.py": ["keeper", "stopping", "sync"],
+    "listening.py": ["backends"],
+    "exchange.py": ["errors", "backends", "protocol", "transport", "sync", "going_away"],
+    "serving.py": ["errors", "backends", "sync", "listening", "exchange"],
     "asgi.py": ["errors", "protocol"],
     "aiooutbound.py": ["protocol"],
     "aiolink.py": ["errors", "protocol", "aiooutbound"],
     "aiosocket.py": ["errors", "protocol", "aiolink"],
     "aiodial.py": ["errors", "protocol", "dial", "aiolink"],
     "aio.py": ["errors", "protocol", "options", "dial", "asgi", "aiolink", "aiosocket", "aiodial"],
-    "__init__.py": ["errors", "backends", "protocol", "sync", "aio", "going_away"],
+    "__init__.py": ["errors", "backends", "protocol", "sync", "aio", "going_away", "serving"],
 }
 
 # What is not ours and not in the standard library, and where it may be imported.

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -107,6 +107,21 @@ def test_clock_answers_plain_http(tmp_path: Path) -> None:
             assert b"WebSocket clients" in response.read()
         finally:
             connection.close()
+
+
+@pytest.mark.parametrize("backend", ["threading", "gevent", "eventlet"])
+def test_chat(tmp_path: Path, backend: str) -> None:
+    command = ["examples/serve/server.py", "--backend", backend]
+    with running(lambda port: [*command, "--port", str(port)], tmp_path) as server:
+        with Client.connect(server.url("/")) as ws:
+            ran = client("examples/serve/client.py", "Ann", "--port", str(server.port), typed="hello\nbye\n")
+            assert (ran.returncode, ran.stderr) == (0, "")
+            assert ran.stdout.splitlines()[-1] == "closed: 1000"
+            assert [ws.receive(PATIENCE), ws.receive(PATIENCE)] == ["Ann: hello", "Ann: bye"]
+            with closing(http.client.HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE)) as connection:
+                connection.request("GET", "/")
+                response = connection.getresponse()
+                assert response.status == 200 and b"new WebSocket" in response.read()
 
 
 def test_every_example_is_run() -> None:

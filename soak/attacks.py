@@ -1,0 +1,113 @@
+"""Attacks on a real server process, and how fast it serves the others meanwhile: `python -m soak.attacks SERVER SECONDS`.
+
+Servers: those of ``tests.servers.attacked``.  The attacker is a process of its own, and so are those who are to be served: this one.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from demo.process import ROOT, ServerProcess
+from tests.support.attacks import ATTACKS, Attack
+from tests.support.memory import MIB, forget, resident
+from tests.support.wire import TEXT, frame, request
+
+from .report import Finding, say
+
+CLIENTS = 8
+PAUSE = 0.01
+#: What must hold: a server under attack, besides what its connections may hold as documented; and the others' echoes.
+ALLOWANCE = 16 * MIB
+P99 = 0.1
+PATIENCE = 20.0
+
+
+class Other:
+    """Somebody else: a connection of bare bytes, so that what is measured is the server."""
+
+    _ECHO = frame(TEXT, b"x" * 64, masked=True)
+    _SIZE = 2 + 64
+
+    def __init__(self, port: int) -> None:
+        self._sock = socket.create_connection(("127.0.0.1", port), PATIENCE)
+        self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._sock.sendall(request("127.0.0.1", "/echo"))
+        head = b""
+        while not head.endswith(b"\r\n\r\n"):
+            head += self._sock.recv(1)
+
+    def echo(self) -> float:
+        """Return how many seconds one echo took."""
+        started = time.perf_counter()
+        self._sock.sendall(self._ECHO)
+        got = 0
+        while got < self._SIZE:
+            # Keepalive pings are two bytes, or ten; whatever comes is counted, which is near enough for a latency.
+            data = self._sock.recv(self._SIZE)
+            if not data:
+                raise ConnectionResetError("an innocent connection was ended")
+            if data[0] & 15 != 9:
+                got += len(data)
+        return time.perf_counter() - started
+
+    def close(self) -> None:
+        self._sock.close()
+
+
+def measure(server: ServerProcess, attack: Attack, seconds: float) -> Finding:
+    others = [Other(server.port) for _ in range(CLIENTS)]
+    for other in others:
+        other.echo()
+    forget(server.pid)
+    before, _ = resident(server.pid)
+    command = [sys.executable, "-m", "tests.support.attacks", attack.name, str(server.port), str(seconds)]
+    times: list[float] = []
+    troubles: list[str] = []
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as attacking:
+        assert attacking.stdout is not None
+        try:
+            while attacking.poll() is None:
+                for other in others:
+                    times.append(other.echo())
+                time.sleep(PAUSE)
+        except OSError as error:
+            troubles.append(f"the others were not served: {error!r}")
+        counts = json.loads(attacking.stdout.read())
+    grown = resident(server.pid)[1] - before
+    for other in others:
+        other.close()
+    times.sort()
+    p99 = times[int(len(times) * 0.99)] if times else PATIENCE
+    allowed = ALLOWANCE + attack.connections * attack.holds
+    if p99 > P99:
+        troubles.append(f"p99 {p99 * 1000:.0f} ms")
+    if grown > allowed:
+        troubles.append(f"{grown / MIB:.1f} MiB, allowed are {allowed / MIB:.1f}")
+    figures = {"echoes": len(times), "p50 ms": _ms(times[len(times) // 2] if times else 0), "p99 ms": _ms(p99)}
+    figures |= {"max ms": _ms(times[-1] if times else 0), "grown MiB": round(grown / MIB, 1), "attacks": counts["connections"]}
+    return Finding(attack.name, figures, troubles)
+
+
+def _ms(seconds: float) -> float:
+    return round(seconds * 1000, 1)
+
+
+def main(kind: str, seconds: str) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        for attack in ATTACKS.values():
+            # A fresh process for each, because the allocator keeps what an earlier one has made it take.
+            command = ["-m", "tests.servers.attacked", kind]
+            with ServerProcess(kind, lambda port, command=command: [*command, str(port), "120"], Path(folder) / "log") as server:  # type: ignore[misc]
+                finding = measure(server, attack, float(seconds))
+            say(f"    {attack.name}: p99 {finding.figures['p99 ms']} ms, {finding.figures['grown MiB']} MiB")
+            finding.tell()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
