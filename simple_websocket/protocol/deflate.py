@@ -28,7 +28,7 @@ class Compression:
     """How to use permessage-deflate (RFC 7692).
 
     :param level: zlib compression level, 0 to 9.  Default: 6.
-    :param memory_level: zlib memory level, 1 to 9; each step doubles the deflate state's memory.  Default: 5.
+    :param memory_level: zlib memory level, 1 to 9; each step doubles the deflate state's memory.  Default: 4.
     :param server_max_window_bits: largest window of messages from the server, 9 to 15 bits.  Default ``None``: 12 as a server,
         whatever the server chooses as a client.
     :param client_max_window_bits: largest window of messages from the client, 9 to 15 bits.  Default ``None``: 12.
@@ -39,7 +39,7 @@ class Compression:
     """
 
     level: int = 6
-    memory_level: int = 5
+    memory_level: int = 4
     server_max_window_bits: int | None = None
     client_max_window_bits: int | None = None
     server_no_context_takeover: bool = False
