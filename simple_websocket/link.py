@@ -51,8 +51,8 @@ class Link:
 
     __slots__ = (
         "__weakref__", "_call_keeper", "_client", "_clock", "_disposed", "_end_lock", "_inbound", "_keeper", "_outbound",
-        "_owns_socket", "_pid", "_receive_bytes", "_spared", "_transport", "_unread", "finished", "protocol", "read_lock",
-        "seen", "turn", "watched",
+        "_owns_socket", "_pid", "_receive_bytes", "_spared", "_transport", "_unread", "finished", "parked", "protocol",
+        "read_lock", "seen", "turn", "watched",
     )  # fmt: skip
 
     def __init__(
@@ -70,6 +70,7 @@ class Link:
         self.turn = 0
         self.seen = 0
         self.watched = False
+        self.parked = False
         self.finished = False
         self._clock = backend.clock
         self._transport = transport
@@ -96,8 +97,12 @@ class Link:
         """
         self.turn += 1  # tells the keeper that somebody reads; two threads may well count as one
         if timeout is None:
-            with self.read_lock:
-                return self._receive(None)
+            try:
+                with self.read_lock:
+                    return self._receive(None)
+            finally:
+                if self.parked:  # looked at behind the lock: see Keeper._look_around
+                    self._keeper.unpark(self)
         deadline = self._clock() + timeout
         if not acquire(self.read_lock, deadline, self._clock):
             # While messages are waiting the lock is held for a moment only, but by `close`, which stays for the peer's answer.
@@ -108,6 +113,8 @@ class Link:
             return self._receive(deadline)
         finally:
             self.read_lock.release()
+            if self.parked:
+                self._keeper.unpark(self)
 
     def _receive(self, deadline: float | None) -> str | bytes | None:
         """Return what was read ahead, or read; the read lock is held."""
@@ -301,7 +308,7 @@ class Link:
             self._dispose(reading=False, patient=False)
             return
         self.protocol.leave(code, self._clock())
-        self._outbound.flush()
+        self._outbound.flush(leftover=False)  # the keeper's lock may be held by whom a finalizer has interrupted
         self._finish(reading=False, patient=False)
 
     # For the keeper
@@ -332,6 +339,11 @@ class Link:
             return more
         finally:
             self.read_lock.release()
+
+    def vanish(self) -> None:
+        """Take it that the socket's owner has closed it."""
+        self.protocol.abort()
+        self._finish(reading=False, patient=False, by_keeper=True)
 
     def on_deadline(self, now: float) -> None:
         """Do what is due."""

@@ -65,8 +65,10 @@ class Outbound:
             if self._protocol.pending or self._outbox:
                 self.flush()  # somebody wanted to write meanwhile, or this frame was interrupted in the middle
 
-    def flush(self, deadline: float = 0) -> None:
+    def flush(self, deadline: float = 0, leftover: bool = True) -> None:
         """Write what the protocol wants to say, as far as the socket takes it until a time; the default has passed.
+
+        :param leftover: whether to have somebody see to what is left.  Default: ``True``.
 
         Whoever holds the lock looks at `pending` after letting go, so nothing is forgotten when the lock is not free.
         """
@@ -84,7 +86,7 @@ class Outbound:
                     self._transport.end_writing()  # the peer need not answer: it is being read to its end only (section 7.1.7)
             finally:
                 self._release()
-        if self._outbox:
+        if self._outbox and leftover:
             self._leftover()
 
     def close(self, code: int, reason: str, deadline: float) -> None:

@@ -110,7 +110,7 @@ def test_clock_answers_plain_http(tmp_path: Path) -> None:
 
 
 def test_every_example_is_run() -> None:
-    tests = Path(__file__).read_text() + (ROOT / "tests/asgi/test_examples.py").read_text()
+    tests = "".join(path.read_text() for path in ROOT.glob("tests/*/test_examples.py"))
     for path in EXAMPLES.rglob("*.py"):
         assert f"examples/{path.relative_to(EXAMPLES)}" in tests, f"no test runs {path}"
 
