@@ -299,15 +299,12 @@ class Keeper:
         while (link := self._deadlines.take(now)) is not None:
             due = link.protocol.next_deadline()
             if due is not None and due <= now:
-                self._safely(self._meet_deadline, link)
+                self._safely(type(link).on_deadline, link, now)
+                self._safely(self._watch, link)
                 due = link.protocol.next_deadline()
             if link in self._links and not link.finished:
                 # Not at once again: whoever is ending the connection has to get his turn.
                 self._deadlines.put(link, None if due is None else max(due, now + _PAUSE))
-
-    def _meet_deadline(self, link: Watched) -> None:
-        link.on_deadline(self._backend.clock())
-        self._watch(link)
 
 
 # The running keepers: for each scope (a hub, or the process) and backend one.
