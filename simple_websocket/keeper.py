@@ -63,12 +63,8 @@ class Keeper:
 
     # For everybody
 
-    def add(self, link: Watched) -> None:
-        """Look after a connection from now on."""
-        self._tell(self._take_in, link)
-
     def attend(self, link: Watched) -> None:
-        """Look at a connection now: it has something to write, or a new deadline."""
+        """Look after a connection from now on; look at it now: it has something to write, or a new deadline."""
         self._tell(self._attend, link)
 
     def forget(self, link: Watched, wait: bool = True) -> None:
@@ -208,19 +204,18 @@ class Keeper:
             if link in self._links:
                 self._looked.add(link)
 
-    def _take_in(self, link: Watched) -> None:
-        if not link.finished:
-            link.seen = link.turn
-            if not self._looked:
-                self._next_look = self._backend.clock() + GRACE
-            self._links.add(link)
-            self._looked.add(link)
-            self._deadlines.put(link, link.protocol.next_deadline())
-
     def _attend(self, link: Watched) -> None:
-        if link in self._links and not link.finished:
-            self._deadlines.put(link, link.protocol.next_deadline())
+        if link.finished:
+            return
+        self._deadlines.put(link, link.protocol.next_deadline())
+        if link in self._links:
             self._watch(link)
+            return
+        link.seen = link.turn
+        if not self._looked:
+            self._next_look = self._backend.clock() + GRACE
+        self._links.add(link)
+        self._looked.add(link)
 
     def let_go(self, link: Watched) -> None:
         """Forget a connection; only for the keeper's own thread."""

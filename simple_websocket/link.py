@@ -86,7 +86,7 @@ class Link:
         self._disposed = False
         self._spared = 0
         self._pid = os.getpid()
-        self._keeper.add(self)
+        self._call_keeper()
 
     # Receiving
 
