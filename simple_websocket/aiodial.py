@@ -46,7 +46,7 @@ async def open_link(
     opening = _open(url, context, handshake, make_link)
     if timeout is None:
         return await opening
-    late = ConnectionError(detail=f"no WebSocket connection within {timeout} seconds")
+    late = f"no WebSocket connection within {timeout} seconds"
     if sys.version_info >= (3, 11):
         limit = asyncio.timeout(timeout)
         try:
@@ -54,12 +54,12 @@ async def open_link(
                 return await opening
         except TimeoutError:  # the operating system gives up with the same one
             if limit.expired():
-                raise late from None
+                handshake.receive_eof(late)  # a rejection may have come without all of its body
             raise
     try:
         return await asyncio.wait_for(opening, timeout)
     except asyncio.TimeoutError:
-        raise late from None
+        handshake.receive_eof(late)
 
 
 async def _open(

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from .aioinbound import TURN, AioInbound, buffer_of
 from .aiooutbound import AioOutbound, Waiters
 from .errors import CloseReason
 from .protocol.connection import Pong, Protocol, State
@@ -21,8 +22,36 @@ __all__ = ["AioLink", "TakenTransport"]
 # How long a client waits for the server to end TCP after both Close frames have passed (RFC 6455 section 7.1.1).
 _EOF_TIMEOUT = 0.5
 
+# After this many messages in a row for which `receive` had not to wait, the event loop has its turn.
+_STREAK = 64
 
-class AioLink(asyncio.Protocol):
+
+class Timer:
+    """The one timer of a connection.
+
+    :param call: what to call when its time has come.
+    """
+
+    __slots__ = ("_call", "_handle", "_loop")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
+        self._loop = loop
+        self._call = call
+        self._handle: asyncio.TimerHandle | None = None
+
+    def start(self, delay: float) -> None:
+        """Start it, in place of what it was set to before."""
+        self.stop()
+        self._handle = self._loop.call_later(delay, self._call)
+
+    def stop(self) -> None:
+        """Stop it."""
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
+
+
+class AioLink(asyncio.BufferedProtocol):
     """One connection's input and output.
 
     :param protocol: the connection's state machine.
@@ -31,23 +60,33 @@ class AioLink(asyncio.Protocol):
     :param lost: called with the exception, or ``None``, when the transport has ended.
     """
 
+    __slots__ = (
+        "__weakref__", "_buffer", "_client", "_clock", "_closers", "_ended", "_inbound", "_lost", "_outbound", "_receivers",
+        "_spared", "_streak", "_timer", "_transport", "_turn_due", "_unread", "loop", "protocol",
+    )  # fmt: skip
+
     def __init__(
         self, protocol: Protocol, client: bool, unread: Unread, lost: Callable[[Exception | None], None] | None = None
     ) -> None:
         self.protocol = protocol
+        protocol.defers_failures = True
+        protocol.defers_failures = True
         self._client = client
         self._unread = unread
         self._lost = lost
         self.loop = asyncio.get_running_loop()
+        self._buffer = buffer_of(self.loop)
         self._clock = time.monotonic  # uvloop's clock only counts milliseconds
         self._transport: Any = None
+        self._inbound = AioInbound()
         self._outbound = AioOutbound(protocol, self._end_if_closed)
         self._ended = False
-        self._reading = True
+        self._turn_due = False
+        self._streak = 0
         self._spared = 0
         self._receivers = Waiters()
         self._closers = Waiters()
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer = Timer(self.loop, self._on_timer)
 
     # Called by the transport
 
@@ -55,27 +94,41 @@ class AioLink(asyncio.Protocol):
         """Take the transport, and what has been received before."""
         self._transport = transport
         self._outbound.start(transport)
-        self._reading = transport.is_reading()
+        self._inbound.start(transport)
         self._set_timer()
         self._decode()
 
-    def data_received(self, data: bytes) -> None:
-        """Take received bytes."""
-        self.protocol.receive_data(data)
-        self._decode()
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Return what to read into."""
+        return self._buffer
 
-    def eof_received(self) -> bool:
-        """Take the end of the stream; the transport closes itself."""
-        return False
+    def buffer_updated(self, nbytes: int) -> None:
+        """Take received bytes."""
+        data = self._buffer[:nbytes].tobytes()
+        if nbytes <= TURN or nbytes <= self.protocol.expected:
+            self.protocol.receive_data(data)
+            self._decode()
+        else:
+            self._inbound.put(data)
+            self._take_turn()
+
+    def _take_turn(self) -> None:
+        """Decode the next part of what has been received."""
+        self._turn_due = False
+        if data := self._inbound.take(max(TURN, self.protocol.expected)):
+            self.protocol.receive_data(data)
+            self._decode()
 
     def connection_lost(self, error: Exception | None) -> None:
         """Wake everybody: the connection has ended."""
+        self._inbound.end()
+        if rest := self._inbound.take():
+            self.protocol.receive_data(rest)
+            self._decode()
         self.protocol.receive_eof()
         self._ended = True
         self._outbound.end()
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._timer.stop()
         self._receivers.wake_all()
         self._closers.wake_all()
         if self._lost is not None:
@@ -95,11 +148,16 @@ class AioLink(asyncio.Protocol):
     async def receive(self, timeout: float | None) -> str | bytes | None:
         """Return the next message; ``None`` when there was none within `timeout` seconds."""
         unread = self._unread
+        self._streak += 1
+        if self._streak > _STREAK:
+            self._streak = 0
+            await asyncio.sleep(0)
         if timeout is not None and not unread and not await self._wait_until(self._clock() + timeout):
             return None
         while not unread:
             if not self.protocol.open and self._over:
                 raise self.protocol.closed_error()
+            self._streak = 0
             receiver = self._receivers.join(self.loop)
             try:
                 await receiver
@@ -107,7 +165,7 @@ class AioLink(asyncio.Protocol):
                 self._receivers.stand_back(receiver)
                 raise
         message = unread.take()
-        if not self._reading and unread.has_room:
+        if not self._inbound.reading and unread.has_room:
             self._decode()
         if unread and self._receivers:
             self._receivers.wake_one()
@@ -175,8 +233,13 @@ class AioLink(asyncio.Protocol):
         while unread.has_room or not (protocol.open or self._ended):
             event = protocol.next_event()
             if event is None:
-                if not self._reading:
-                    self._read_on(True)
+                if self._inbound.waiting:
+                    self._inbound.read_on(False)
+                    if not self._turn_due:
+                        self._turn_due = True
+                        self.loop.call_soon(self._take_turn)
+                else:
+                    self._inbound.read_on(True)
                 break
             if isinstance(event, Pong):
                 protocol.pong_received(event, self._clock())
@@ -185,7 +248,10 @@ class AioLink(asyncio.Protocol):
                 if receivers:
                     receivers.wake_one()
         else:
-            self._read_on(False)
+            self._inbound.read_on(False)
+        if protocol.violation is not None:
+            # Whoever was woken for a message in front of it may still answer that.
+            self.loop.call_soon(self._fail)
         if protocol.pending:
             self._outbound.say_what_is_due()
         if not protocol.open:
@@ -195,11 +261,9 @@ class AioLink(asyncio.Protocol):
             if self._over:
                 receivers.wake_all()
 
-    def _read_on(self, reading: bool) -> None:
-        if reading is not self._reading:
-            self._reading = reading
-            if not self._ended:
-                (self._transport.resume_reading if reading else self._transport.pause_reading)()
+    def _fail(self) -> None:
+        self.protocol.fail()
+        self._decode()
 
     # Ending
 
@@ -210,7 +274,7 @@ class AioLink(asyncio.Protocol):
             return
         if protocol.state is State.CLOSED:
             if self._client and not protocol.lost:
-                self._restart_timer(min(_EOF_TIMEOUT, self._closing_patience))
+                self._timer.start(min(_EOF_TIMEOUT, self._closing_patience))
             else:
                 self._end()
         elif protocol.failure and protocol.close_sent and transport.can_write_eof():
@@ -219,7 +283,7 @@ class AioLink(asyncio.Protocol):
     def _end(self) -> None:
         """Let the transport write what it has and end; a peer that does not let it is not waited for beyond the deadline."""
         self._transport.close()
-        self._restart_timer(self._closing_patience)
+        self._timer.start(self._closing_patience)
 
     @property
     def _closing_patience(self) -> float:
@@ -230,15 +294,9 @@ class AioLink(asyncio.Protocol):
     def _set_timer(self) -> None:
         deadline = self.protocol.next_deadline()
         if deadline is not None and not self._ended:
-            self._restart_timer(deadline - self._clock())
-
-    def _restart_timer(self, delay: float) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = self.loop.call_later(delay, self._on_timer)
+            self._timer.start(deadline - self._clock())
 
     def _on_timer(self) -> None:
-        self._timer = None
         protocol = self.protocol
         if self._transport.is_closing() or self._ended:
             self._transport.abort()

@@ -7,7 +7,6 @@ nothing.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -19,8 +18,10 @@ __all__ = ["AioOutbound", "Waiters"]
 _PART = 256 * 1024
 
 
-class Waiters(deque["asyncio.Future[None]"]):
+class Waiters(list["asyncio.Future[None]"]):
     """Calls that wait, in the order in which they came."""
+
+    __slots__ = ()
 
     def join(self, loop: asyncio.AbstractEventLoop) -> asyncio.Future[None]:
         """Return a future to await; who is cancelled meanwhile calls `stand_back`."""
@@ -53,7 +54,7 @@ class Waiters(deque["asyncio.Future[None]"]):
     def wake_one(self) -> None:
         """Wake who has waited longest."""
         while self:
-            waiter = self.popleft()
+            waiter = self.pop(0)
             if not waiter.done():
                 waiter.set_result(None)
                 return
@@ -61,7 +62,7 @@ class Waiters(deque["asyncio.Future[None]"]):
     def wake_all(self) -> None:
         """Wake everybody."""
         while self:
-            _wake(self.popleft())
+            _wake(self.pop(0))
 
 
 def _wake(waiter: asyncio.Future[None]) -> None:
@@ -76,12 +77,17 @@ class AioOutbound:
     :param emptied: called when everything has been handed over.
     """
 
+    __slots__ = (
+        "_backlog", "_emptied", "_loop", "_outbox", "_progress", "_protocol", "_senders", "_taken", "_transport", "_written",
+        "writable",
+    )  # fmt: skip
+
     def __init__(self, protocol: Protocol, emptied: Callable[[], None]) -> None:
         self._protocol = protocol
         self._emptied = emptied
         self._transport: Any = None
         self._loop = asyncio.get_running_loop()
-        self._outbox: deque[memoryview] = deque()
+        self._outbox: list[memoryview] = []
         self._senders = Waiters()
         #: Whether the transport is below its high-water mark.
         self.writable = True
@@ -150,10 +156,12 @@ class AioOutbound:
     def _pump(self) -> None:
         outbox = self._outbox
         while outbox and self.writable and self._transport is not None:
-            part = outbox.popleft()
+            part = outbox[0]
             if len(part) > _PART:
-                outbox.appendleft(part[_PART:])
+                outbox[0] = part[_PART:]
                 part = part[:_PART]
+            else:
+                del outbox[0]
             self._written += len(part)
             self._transport.write(part)
         if self.writable and not outbox:

@@ -17,8 +17,8 @@ __all__ = ["MAX_READ", "Inbound"]
 #: A large payload is read in steps of at most this, so that a header which lies about it costs no more.
 MAX_READ = 1024 * 1024
 
-# The keeper turns to another connection after this many reads.
-_READS_AHEAD = 64
+# The keeper turns to another connection after this many reads; a read full of tiny frames takes a millisecond.
+_READS_AHEAD = 4
 
 
 class Inbound:
@@ -58,7 +58,7 @@ class Inbound:
             self._decode()
             if protocol.pending:
                 self._outbound.flush()
-            if protocol.lost or (protocol.open and not self._unread.has_room):
+            if protocol.lost or not (self._unread.has_room or protocol.closed_here):
                 more = False
                 break
             data = self._transport.try_read(max(self._receive_bytes, min(protocol.expected, MAX_READ)))
@@ -93,9 +93,9 @@ class Inbound:
                 return
 
     def _decode(self) -> None:
-        """Keep the messages that have arrived, up to the bound; once closing, drop those that exceed it."""
+        """Keep the messages that have arrived, up to the bound; once this side has closed, drop those that exceed it."""
         protocol = self._protocol
-        while self._unread.has_room or not protocol.open:
+        while self._unread.has_room or protocol.closed_here:
             event = protocol.next_event()
             if event is None:
                 return

@@ -11,19 +11,18 @@ appends to; `_lock` guards starting and ending the thread.
 
 from __future__ import annotations
 
-import heapq
 import logging
 import os
 import selectors
 from collections import deque
 from collections.abc import Callable
-from itertools import count
-from typing import Any, Protocol
+from typing import Any
 from weakref import WeakKeyDictionary
 
 from .backends import Backend, Event
+from .watch import Deadlines, Sockets, Watched
 
-__all__ = ["GRACE", "Keeper", "Watched", "all_keepers", "keeper_for"]
+__all__ = ["GRACE", "Keeper", "all_keepers", "keeper_for"]
 
 logger = logging.getLogger("simple_websocket")
 
@@ -34,30 +33,8 @@ GRACE = 0.25
 # A wake-up that was lost with a closed selector must not keep anybody waiting for long.
 _FORGET_TIMEOUT = 1.0
 
-
-class Clocked(Protocol):
-    """What the keeper needs of a connection's state machine."""
-
-    def next_deadline(self) -> float | None: ...
-
-
-class Watched(Protocol):
-    """What the keeper needs of a connection; the `Link` of ``link.py`` is one.  Only the keeper writes `watched` and `seen`."""
-
-    finished: bool  # it has ended, or somebody is ending it
-    watched: bool  # its socket is in the keeper's selector
-    turn: int  # counts the calls of receive
-    seen: int  # `turn` when the keeper looked last
-
-    @property
-    def protocol(self) -> Clocked: ...
-    @property
-    def sock(self) -> Any: ...
-    def needs(self) -> tuple[bool, bool]: ...
-    def pump(self) -> bool: ...
-    def flush(self) -> None: ...
-    def on_deadline(self, now: float) -> None: ...
-    def go_away(self) -> None: ...
+# Seconds between two rounds of deadlines, however close together they are.
+_PAUSE = 0.02
 
 
 class Keeper:
@@ -74,18 +51,20 @@ class Keeper:
         self._orphaned = False
         self._commands: deque[tuple[Callable[[Watched], None], Watched, Event | None]] = deque()
         self._links: set[Watched] = set()
+        # Those of them that are not parked: in most programs few of many, so that idle connections cost nothing.
+        self._looked: set[Watched] = set()
+        self._unparked: deque[Watched] = deque()
+        # Whether there will be a look by itself; who unparks a connection wakes the keeper when there will not.
+        self._looking = True
+        self._deadlines_met = 0.0
         self._deadlines = Deadlines()
         self._next_look = 0.0
         self._sockets: Sockets | None = None
 
     # For everybody
 
-    def add(self, link: Watched) -> None:
-        """Look after a connection from now on."""
-        self._tell(self._take_in, link)
-
     def attend(self, link: Watched) -> None:
-        """Look at a connection now: it has something to write, or a new deadline."""
+        """Look after a connection from now on; look at it now: it has something to write, or a new deadline."""
         self._tell(self._attend, link)
 
     def forget(self, link: Watched, wait: bool = True) -> None:
@@ -93,6 +72,8 @@ class Keeper:
 
         :param wait: whether to wait for that; only a finalizer may not.  Default: ``True``.
         """
+        if link.parked:
+            self.unpark(link)
         if not link.watched or self._orphaned:
             return  # it will not be adopted any more, and is dropped at the next look
         if wait:
@@ -104,6 +85,14 @@ class Keeper:
             self._commands.append((self.let_go, link, None))
             if self._sockets is not None:
                 self._sockets.wake()
+
+    def unpark(self, link: Watched) -> None:
+        """Look at a connection again from time to time: nobody waits in receive any more."""
+        link.parked = False
+        self._unparked.append(link)
+        sockets = self._sockets
+        if not self._looking and sockets is not None and not self._orphaned:
+            sockets.wake()
 
     @property
     def links(self) -> list[Watched]:
@@ -151,7 +140,10 @@ class Keeper:
     def _run(self, sockets: Sockets) -> None:
         try:
             while not self._may_end():
-                for link, mask in sockets.select(self._patience(sockets)):
+                ready = sockets.select(self._patience(sockets))
+                self._looking = True
+                self._take_unparked()
+                for link, mask in ready:
                     self._safely(self._serve, link, mask)
                 while self._commands:
                     command, link, done = self._commands.popleft()
@@ -185,8 +177,13 @@ class Keeper:
         if self._commands:
             return 0
         due = self._deadlines.first
-        looking = self._told_to_stop is not None or sockets.count < len(self._links)
-        if looking and (due is None or self._next_look < due):
+        if due is not None:
+            # Thousands of keepalives are met some at a time.
+            due = max(due, self._deadlines_met + _PAUSE)
+        self._looking = self._told_to_stop is not None or sockets.count < len(self._looked)
+        if not self._looking and self._unparked:
+            self._looking = True
+        if self._looking and (due is None or self._next_look < due):
             due = self._next_look
         return None if due is None else max(0.0, due - self._backend.clock())
 
@@ -198,20 +195,32 @@ class Keeper:
             logger.exception("a connection failed while it was looked after")
             self.let_go(link)
 
-    def _take_in(self, link: Watched) -> None:
-        if not link.finished:
-            link.seen = link.turn
-            self._links.add(link)
-            self._deadlines.put(link, link.protocol.next_deadline())
+    def _take_unparked(self) -> None:
+        """Look at connections again, a grace period from now."""
+        if self._unparked and not self._looked:
+            self._next_look = self._backend.clock() + GRACE
+        while self._unparked:
+            link = self._unparked.popleft()
+            if link in self._links:
+                self._looked.add(link)
 
     def _attend(self, link: Watched) -> None:
-        if link in self._links and not link.finished:
-            self._deadlines.put(link, link.protocol.next_deadline())
+        if link.finished:
+            return
+        self._deadlines.put(link, link.protocol.next_deadline())
+        if link in self._links:
             self._watch(link)
+            return
+        link.seen = link.turn
+        if not self._looked:
+            self._next_look = self._backend.clock() + GRACE
+        self._links.add(link)
+        self._looked.add(link)
 
     def let_go(self, link: Watched) -> None:
         """Forget a connection; only for the keeper's own thread."""
         self._links.discard(link)
+        self._looked.discard(link)
         self._deadlines.drop(link)
         assert self._sockets is not None
         self._sockets.unwatch(link)
@@ -225,15 +234,22 @@ class Keeper:
         if self._told_to_stop is not None and self._told_to_stop():
             for link in self.links:
                 self._safely(type(link).go_away, link)
-        if sockets.count == len(self._links):
+        if sockets.count == len(self._looked):
             return
-        for link in list(self._links):
+        for link in list(self._looked):
             if link.watched:
                 continue
+            if link.turn != link.seen and not link.finished:
+                link.seen = link.turn
+                continue
+            # Set before asking: who lets go of the lock looks at it afterwards.
+            link.parked = True
+            if link.read_lock.locked():
+                self._looked.discard(link)
+                continue
+            link.parked = False
             if link.finished:
                 self.let_go(link)
-            elif link.turn != link.seen:
-                link.seen = link.turn
             elif link.needs()[0]:
                 # What was read but not decoded, or is hidden in the TLS layer, makes no socket readable.
                 self._safely(self._pump, link)
@@ -270,133 +286,20 @@ class Keeper:
                 self._sockets.watch(link, mask)
 
     def _meet_deadlines(self) -> None:
-        while (link := self._deadlines.take(self._backend.clock())) is not None:
-            due = link.protocol.next_deadline()
-            if due is not None and due <= self._backend.clock():
-                self._safely(self._meet_deadline, link)
-            if link in self._links and not link.finished:
-                self._deadlines.put(link, link.protocol.next_deadline())
-
-    def _meet_deadline(self, link: Watched) -> None:
-        link.on_deadline(self._backend.clock())
-        self._watch(link)
-
-
-class Sockets:
-    """The selector, with the sockets that wake it; belongs to the keeper's thread, but for `wake`."""
-
-    def __init__(self, backend: Backend) -> None:
-        self._selector: Any = backend.selector_class()
-        self._wake_in, self._wake_out = backend.socketpair()
-        self._wake_in.setblocking(False)
-        self._wake_out.setblocking(False)
-        self._selector.register(self._wake_in, selectors.EVENT_READ, None)
-        self._masks: dict[Watched, int] = {}
-
-    @property
-    def count(self) -> int:
-        """How many connections are watched."""
-        return len(self._masks)
-
-    def wake(self) -> None:
-        """Have `select` return."""
-        try:
-            self._wake_out.send(b"\0")
-        except (BlockingIOError, InterruptedError):
-            pass  # it has been woken often enough
-        except OSError:
-            pass  # the keeper has just ended, which it does only when there is nothing to do
-
-    def select(self, timeout: float | None) -> list[tuple[Watched, int]]:
-        """Return the connections that are ready, and for what, after `timeout` seconds at the latest."""
-        ready = [(key.data, mask) for key, mask in self._selector.select(timeout)]
-        if any(link is None for link, _ in ready):
-            try:
-                self._wake_in.recv(4096)
-            except OSError:
-                pass
-        return [(link, mask) for link, mask in ready if link is not None]
-
-    def watch(self, link: Watched, mask: int) -> Watched | None:
-        """Watch a connection for reading, writing or both; return a stale one that is in the way, then nothing has changed."""
-        known = self._masks.get(link)
-        if known == mask:
-            return None
-        if known is not None:
-            self._masks[link] = mask
-            self._selector.modify(link.sock, mask, link)
-            return None
-        link.watched = True
-        try:
-            self._selector.register(link.sock, mask, link)
-            self._masks[link] = mask
-        except KeyError:
-            # The web server closed a connection's descriptor without a word, and the number is in use again.
-            stale: Watched = self._selector.get_map()[link.sock.fileno()].data
-            return stale
-        except (ValueError, OSError):
-            if not link.finished:  # then somebody has just closed it
-                raise
-        if link.finished:  # by somebody who saw `watched` too early to tell us
-            self.unwatch(link)
-        return None
-
-    def unwatch(self, link: Watched) -> None:
-        """Watch a connection no more."""
-        if self._masks.pop(link, None) is not None:
-            try:
-                self._selector.unregister(link.sock)
-            except (KeyError, ValueError, OSError):
-                pass  # its descriptor was closed under us, by a web server for example
-        link.watched = False
-
-    def close(self) -> None:
-        """Free the descriptors."""
-        for link in list(self._masks):
-            self.unwatch(link)
-        self._selector.close()
-        self._wake_in.close()
-        self._wake_out.close()
-
-
-class Deadlines:
-    """When to look at which connection: one time for each, in a heap.  Belongs to the keeper's thread."""
-
-    def __init__(self) -> None:
-        # Entries are [deadline, tiebreak, link]; the link becomes None when the entry no longer counts.
-        self._heap: list[list[Any]] = []
-        self._entries: dict[Watched, list[Any]] = {}
-        self._tiebreak = count()
-
-    @property
-    def first(self) -> float | None:
-        """The earliest deadline; it may be one that no longer counts."""
-        return self._heap[0][0] if self._heap else None
-
-    def put(self, link: Watched, deadline: float | None) -> None:
-        """Set a connection's deadline, unless it is looked at earlier anyway; ``None`` sets none."""
-        known = self._entries.get(link)
-        if deadline is None or (known is not None and known[0] <= deadline):
+        now = self._backend.clock()
+        first = self._deadlines.first
+        if first is None or first > now:
             return
-        self.drop(link)
-        entry = [deadline, next(self._tiebreak), link]
-        self._entries[link] = entry
-        heapq.heappush(self._heap, entry)
-
-    def drop(self, link: Watched) -> None:
-        """Remove a connection's deadline."""
-        entry = self._entries.pop(link, None)
-        if entry is not None:
-            entry[2] = None
-
-    def take(self, now: float) -> Watched | None:
-        """Remove and return a connection whose deadline has come, ``None`` when there is none."""
-        while self._heap and self._heap[0][0] <= now:
-            link: Watched | None = heapq.heappop(self._heap)[2]
-            if link is not None:
-                del self._entries[link]
-                return link
-        return None
+        self._deadlines_met = now
+        while (link := self._deadlines.take(now)) is not None:
+            due = link.protocol.next_deadline()
+            if due is not None and due <= now:
+                self._safely(type(link).on_deadline, link, now)
+                self._safely(self._watch, link)
+                due = link.protocol.next_deadline()
+            if link in self._links and not link.finished:
+                # Not at once again: whoever is ending the connection has to get his turn.
+                self._deadlines.put(link, None if due is None else max(due, now + _PAUSE))
 
 
 # The running keepers: for each scope (a hub, or the process) and backend one.

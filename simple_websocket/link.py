@@ -24,6 +24,12 @@ from .transport import Transport
 
 __all__ = ["Link"]
 
+# A receive whose time is up reads this often at the most.
+_READS_WHEN_LATE = 64
+
+# How long the read lock is waited for at a time.
+_MOMENT = 0.01
+
 # How long a client waits for the server to end TCP after both Close frames have passed (RFC 6455 section 7.1.1).
 _EOF_TIMEOUT = 0.5
 
@@ -45,8 +51,8 @@ class Link:
 
     __slots__ = (
         "__weakref__", "_call_keeper", "_client", "_clock", "_disposed", "_end_lock", "_inbound", "_keeper", "_outbound",
-        "_owns_socket", "_pid", "_receive_bytes", "_spared", "_transport", "_unread", "finished", "protocol", "read_lock",
-        "seen", "turn", "watched",
+        "_owns_socket", "_pid", "_receive_bytes", "_spared", "_transport", "_unread", "finished", "parked", "protocol",
+        "read_lock", "seen", "turn", "watched",
     )  # fmt: skip
 
     def __init__(
@@ -64,6 +70,7 @@ class Link:
         self.turn = 0
         self.seen = 0
         self.watched = False
+        self.parked = False
         self.finished = False
         self._clock = backend.clock
         self._transport = transport
@@ -79,7 +86,7 @@ class Link:
         self._disposed = False
         self._spared = 0
         self._pid = os.getpid()
-        self._keeper.add(self)
+        self._call_keeper()
 
     # Receiving
 
@@ -90,21 +97,31 @@ class Link:
         """
         self.turn += 1  # tells the keeper that somebody reads; two threads may well count as one
         if timeout is None:
-            with self.read_lock:
-                return self._receive(None)
+            try:
+                with self.read_lock:
+                    return self._receive(None)
+            finally:
+                if self.parked:  # looked at behind the lock: see Keeper._look_around
+                    self._keeper.unpark(self)
         deadline = self._clock() + timeout
-        # Whoever holds the lock while messages are waiting holds it for a moment only.
-        if not acquire(self.read_lock, deadline, self._clock) and not (self._unread and self.read_lock.acquire()):
-            return None
+        if not acquire(self.read_lock, deadline, self._clock):
+            # While messages are waiting the lock is held for a moment only, but by `close`, which stays for the peer's answer.
+            while not self.read_lock.acquire(timeout=_MOMENT if self._unread else 0):
+                if not self.protocol.open or not self._unread:
+                    return self._unread.take_late()
         try:
             return self._receive(deadline)
         finally:
             self.read_lock.release()
+            if self.parked:
+                self._keeper.unpark(self)
 
     def _receive(self, deadline: float | None) -> str | bytes | None:
         """Return what was read ahead, or read; the read lock is held."""
         if self._unread:
-            return self._unread.take()
+            message = self._unread.take()
+            if message is not None:
+                return message
         try:
             return self._read_message(deadline)
         except BaseException:
@@ -116,6 +133,7 @@ class Link:
         """Read until there is a message; the read lock is held."""
         protocol, transport = self.protocol, self._transport
         receive_bytes = self._receive_bytes
+        late = _READS_WHEN_LATE
         while True:
             transport.unsure = True
             event = protocol.next_event()
@@ -136,7 +154,9 @@ class Link:
                 size = receive_bytes
             elif size > MAX_READ:
                 size = max(receive_bytes, MAX_READ)
-            data = transport.read(size, left)
+            if left == 0 and deadline is not None:
+                late -= 1  # a peer that sends without end must not keep us here
+            data = transport.read(size, left) if late else None
             if data is not None:
                 protocol.receive_data(data)
             elif deadline is not None and deadline <= self._clock():
@@ -152,7 +172,7 @@ class Link:
         protocol = self.protocol
         close_by = protocol.start_close_timer(self._clock())
         if protocol.pending:
-            self._outbound.flush(close_by)
+            self._outbound.flush(close_by if deadline is None else min(close_by, deadline))
         now = self._clock()
         if now >= close_by:
             protocol.abort()
@@ -194,6 +214,8 @@ class Link:
             finally:
                 self.read_lock.release()
         self._call_keeper()
+        if self.finished:
+            self._dispose(reading=False, patient=False)  # which had to wait for us
         raise self.protocol.closed_error()
 
     # Closing
@@ -271,6 +293,7 @@ class Link:
                 if self._owns_socket:
                     self._transport.close()
                 else:
+                    self._transport.drain()
                     self._transport.release()
                 self._disposed = True
                 self._outbound.lock.release()
@@ -279,10 +302,13 @@ class Link:
 
     def abandon(self, code: int = CloseReason.GOING_AWAY) -> None:
         """End a connection that nobody can use any more, without waiting for anything: for finalizers."""
-        if self.finished or os.getpid() != self._pid:
+        if os.getpid() != self._pid:
             return  # a forked child drops its copy; the connection is its parent's
+        if self.finished:
+            self._dispose(reading=False, patient=False)
+            return
         self.protocol.leave(code, self._clock())
-        self._outbound.flush()
+        self._outbound.flush(leftover=False)  # the keeper's lock may be held by whom a finalizer has interrupted
         self._finish(reading=False, patient=False)
 
     # For the keeper
@@ -294,7 +320,7 @@ class Link:
 
     def needs(self) -> tuple[bool, bool]:
         """Return whether the keeper should read it and write it: nobody does, and there is room, or something left over."""
-        reading = not self.read_lock.locked() and (self._unread.has_room or not self.protocol.open)
+        reading = not self.read_lock.locked() and (self._unread.has_room or self.protocol.closed_here)
         return reading, self._outbound.abandoned
 
     def flush(self) -> None:
@@ -313,6 +339,11 @@ class Link:
             return more
         finally:
             self.read_lock.release()
+
+    def vanish(self) -> None:
+        """Take it that the socket's owner has closed it."""
+        self.protocol.abort()
+        self._finish(reading=False, patient=False, by_keeper=True)
 
     def on_deadline(self, now: float) -> None:
         """Do what is due."""

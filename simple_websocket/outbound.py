@@ -6,7 +6,6 @@ cannot be written without waiting, or was interrupted, stays in the outbox, and 
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 
 from .backends import Backend, Lock
@@ -33,7 +32,7 @@ class Outbound:
         self._protocol = protocol
         self._clock = backend.clock
         self._leftover = leftover
-        self._outbox: deque[memoryview] = deque()
+        self._outbox: list[memoryview] = []
         # Between the moments when a frame is made, or written in part, and when the outbox says so: an exception that a signal
         # handler raises then leaves nobody knowing what the peer has got, and the connection cannot be used for sending any more.
         self._unsure = False
@@ -66,8 +65,10 @@ class Outbound:
             if self._protocol.pending or self._outbox:
                 self.flush()  # somebody wanted to write meanwhile, or this frame was interrupted in the middle
 
-    def flush(self, deadline: float = 0) -> None:
+    def flush(self, deadline: float = 0, leftover: bool = True) -> None:
         """Write what the protocol wants to say, as far as the socket takes it until a time; the default has passed.
+
+        :param leftover: whether to have somebody see to what is left.  Default: ``True``.
 
         Whoever holds the lock looks at `pending` after letting go, so nothing is forgotten when the lock is not free.
         """
@@ -85,7 +86,7 @@ class Outbound:
                     self._transport.end_writing()  # the peer need not answer: it is being read to its end only (section 7.1.7)
             finally:
                 self._release()
-        if self._outbox:
+        if self._outbox and leftover:
             self._leftover()
 
     def close(self, code: int, reason: str, deadline: float) -> None:
@@ -106,7 +107,8 @@ class Outbound:
     def _write(self, frame: Frame, deadline: float | None) -> bool:
         """Write a frame behind what is in the outbox; return whether all is written."""
         outbox = self._outbox
-        if not outbox and type(frame) is bytes:
+        blocked = bool(outbox)
+        if not blocked and type(frame) is bytes:
             # All that there is to nearly every message.
             sent = self._try(frame) if frame else 0
             if sent == len(frame) or sent < 0:
@@ -117,28 +119,32 @@ class Outbound:
             parts = (frame,) if isinstance(frame, bytes) else frame
             outbox.extend(memoryview(part) for part in parts if part)
         self._unsure = False
-        return self._drain(deadline)
+        return self._drain(deadline, blocked)
 
-    def _drain(self, deadline: float | None) -> bool:
-        """Write the outbox; return whether all is written."""
+    def _drain(self, deadline: float | None, blocked: bool = True) -> bool:
+        """Write the outbox; return whether all is written.
+
+        :param blocked: whether the socket had no room before: then it is the peer who has made some.
+        """
         outbox = self._outbox
         while outbox:
             part = outbox[0]
             self._unsure = True
             sent = self._try(part)
             if sent == len(part):
-                outbox.popleft()
+                del outbox[0]
             elif sent > 0:
                 outbox[0] = part[sent:]
             self._unsure = False
             if sent < 0:
                 return False
             if sent:
-                self.progress += 1
+                self.progress += blocked
                 continue
             left = None if deadline is None else deadline - self._clock()
             if left is not None and left <= 0:
                 return False
+            blocked = True
             self._transport.wait_writable(left)
         return True
 

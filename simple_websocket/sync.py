@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from . import wsgi
 from .backends import Backend, resolve
 from .dial import dial, parse_url
-from .errors import CloseReason, ConnectionClosed, ConnectionError
+from .errors import CloseReason, ConnectionClosed
 from .handover import hand_over
 from .link import Link
 from .options import Options, names
@@ -49,7 +49,7 @@ class Connection:
         :raises ConnectionClosed: the connection has ended; all messages received before have been returned.
         """
         link = self._link
-        assert link is not None  # as in _open_link, without the cost of a property for every message
+        assert link is not None  # without the cost of a property for every message
         return link.receive(timeout)
 
     def send(self, data: Any) -> None:
@@ -235,8 +235,7 @@ class Server(Connection):
             if found.copied:
                 found.sock.close()
             raise
-        #: How the request ends: as on "werkzeug" (also on wsgiref, waitress and cheroot), "gunicorn", "gevent", "eventlet" or
-        #: "uwsgi"; "custom" for a socket of your own.
+        #: How the request ends: as on "werkzeug", "gunicorn", "gevent", "eventlet" or "uwsgi"; "custom" for a socket of your own.
         self.mode = found.mode
         transport = open_transport(found.sock, chosen)
         found.accepted()
@@ -435,16 +434,17 @@ class Client(Connection):
 
 def _shake_hands(handshake: ClientHandshake, transport: Transport, backend: Backend, deadline: float) -> bytes:
     """Exchange the opening handshake; return what the server sent behind it."""
+    trouble = "the server closed the connection during the opening handshake"
     try:
         transport.write_all(handshake.request, deadline)
-        while True:
-            data = transport.read(_HANDSHAKE_READ, max(0.0, deadline - backend.clock()))
-            if data is None:
-                raise ConnectionError(detail="the server did not answer the opening handshake in time")
-            if not data:
-                handshake.receive_eof()
-            first = handshake.receive_data(data)
-            if handshake.accepted:
-                return first
     except OSError as error:
-        raise ConnectionError(detail=f"the connection was lost during the opening handshake: {error}") from error
+        trouble = f"the connection was lost during the opening handshake: {error}"  # but the server may have answered before
+    while True:
+        data = transport.read(_HANDSHAKE_READ, max(0.0, deadline - backend.clock()))
+        if data is None:
+            trouble = "the server did not answer the opening handshake in time"
+        if not data:
+            handshake.receive_eof(trouble)
+        first = handshake.receive_data(data or b"")
+        if handshake.accepted:
+            return first

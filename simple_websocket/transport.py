@@ -28,11 +28,17 @@ _DONTWAIT = int(getattr(socket, "MSG_DONTWAIT", 0))  # used where there is one o
 # OpenSSL writes one record of 16 KiB at a time; a larger slice would be made for nothing.
 _TLS_WRITE = 16 * 1024
 
+# More than a socket's buffer holds; the peer cannot add to it once the socket is shut down.
+_DRAIN_READS, _DRAIN_BYTES = 1024, 64 * 1024
+
 
 class Transport:
     """A non-blocking plain socket, waited for with the backend's waiter."""
 
-    __slots__ = ("_clock", "_drained", "_recv", "_send", "_shutdown", "_sleep", "_waiter", "sock", "unsure")
+    # Whether nothing but the socket can hold what was received.
+    _waits_first = True
+
+    __slots__ = ("_clock", "_filled", "_recv", "_send", "_shutdown", "_sleep", "_waiter", "sock", "unsure")
 
     def __init__(self, sock: Any, backend: Backend) -> None:
         self.sock = sock
@@ -44,9 +50,9 @@ class Transport:
         self._send = sock.send
         self._shutdown = sock.shutdown
         self._waiter = backend.waiter(sock)
-        # A read that was not filled has probably emptied the socket: then waiting first saves a failing system call,
-        # and gives other greenlets their turn.
-        self._drained = True
+        # A read that was not filled has probably emptied the socket: then waiting first saves a failing system call.  After one
+        # that was, the peer may send faster than it is read: then others have their turn first.
+        self._filled = False
         #: Set while bytes may have been taken out of the socket and not been handed on yet: an exception that a signal handler
         #: raises then has lost them.  Whoever reads clears it.
         self.unsure = False
@@ -57,8 +63,10 @@ class Transport:
         :param size: the most bytes to return.
         :param timeout: seconds to wait, ``None`` for as long as it takes.
         """
+        if self._filled:
+            self._sleep(0)
         if timeout is None:
-            if self._drained:
+            if not self._filled and self._waits_first:
                 self._wait_readable(None)
             while (data := self.try_read(size)) is None:
                 self._wait_readable(None)
@@ -82,12 +90,11 @@ class Transport:
         try:
             data: bytes = self._recv(size)
         except (BlockingIOError, InterruptedError):
-            self.unsure = False
-            self._drained = True
+            self.unsure = self._filled = False
             return None
         except OSError:
             return b""
-        self._drained = len(data) < size
+        self._filled = len(data) == size
         return data
 
     def _wait_readable(self, timeout: float | None) -> bool:
@@ -139,6 +146,12 @@ class Transport:
             self._shutdown(socket.SHUT_RDWR)
         except OSError:
             pass  # not connected any more
+
+    def drain(self) -> None:
+        """Throw away what the peer has sent behind the end: a web server would read it as its next request."""
+        for _ in range(_DRAIN_READS):
+            if not self.try_read(_DRAIN_BYTES):
+                return
 
     def release(self) -> None:
         """Free what waiting has needed; nobody may be waiting."""
@@ -196,6 +209,8 @@ class TlsTransport(Transport):
     waiting.  OpenSSL reads whole records: what it holds already is asked for before anything is waited for.
     """
 
+    _waits_first = False
+
     __slots__ = ("_crossed_read", "_crossed_write", "_lock")
 
     def __init__(self, sock: Any, backend: Backend) -> None:
@@ -203,7 +218,6 @@ class TlsTransport(Transport):
         self._lock = backend.lock()
         self._crossed_read = False
         self._crossed_write = False
-        self._drained = False
 
     def try_read(self, size: int) -> bytes | None:
         with self._lock:
@@ -211,9 +225,10 @@ class TlsTransport(Transport):
             self.unsure = True
             try:
                 data: bytes = self._recv(size)
+                self._filled = len(data) == size
                 return data
             except (ssl.SSLWantReadError, ssl.SSLWantWriteError) as error:
-                self.unsure = False
+                self.unsure = self._filled = False
                 self._crossed_read = isinstance(error, ssl.SSLWantWriteError)
                 return None
             except (OSError, ValueError):  # ValueError: the TLS layer is gone

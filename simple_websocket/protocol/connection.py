@@ -2,20 +2,20 @@
 
 The two halves may be used at the same time by two threads; each attribute has one writer:
 
-=============  ==================================================================  =====================================
-half           methods                                                             attributes it writes
-=============  ==================================================================  =====================================
-inbound        receive_data, receive_eof, next_event, pong_received                _decoder, _assembler, close_received,
-(read lock)                                                                        heard, latency
-outbound       send_text, send_bytes, ping, close, data_to_send, end_of_sending    _deflater, close_sent, _pings
-(write lock)
-neither        on_deadline (the keeper); begin_close, start_close_timer, abort,    _keepalive; _close_by, open, failure,
-               leave (anybody); what is left is to look at                         departure and lost only ever change
-                                                                                   in one way
-=============  ==================================================================  =====================================
+=============  ==========================================================  =============================================
+half           methods                                                     attributes it writes
+=============  ==========================================================  =============================================
+inbound        receive_data, receive_eof, next_event, fail, pong_received  _decoder, _assembler, close_received, heard,
+(read lock)                                                                latency, violation
+outbound       send_text, send_bytes, ping, close, data_to_send,           _deflater, close_sent, _pings
+(write lock)   end_of_sending
+neither        on_deadline (the keeper); begin_close, start_close_timer,   _keepalive; _close_by, open, closed_here,
+               abort, leave (anybody); what is left is to look at          failure, departure and lost only ever change
+                                                                           in one way
+=============  ==========================================================  =============================================
 
 What the inbound half has to answer (pongs, the reply to a Close frame) waits in a queue that both may touch, because
-appending to a deque and taking from it are atomic; `pending` says that `data_to_send` has something to give.
+appending to a list and taking from it are atomic; `pending` says that `data_to_send` has something to give.
 
 States: OPEN until either side closes; CLOSING until both Close frames have passed; then CLOSED.  A connection that was
 failed (section 7.1.7) or lost is CLOSED at the end of the stream or when `abort` is called.
@@ -23,12 +23,12 @@ failed (section 7.1.7) or lost is CLOSED at the end of the stream or when `abort
 
 from __future__ import annotations
 
-from collections import deque
 from enum import Enum
 from typing import NamedTuple
 
 from ..errors import CloseReason, ConnectionClosed, ProtocolViolation
 from .clock import Keepalive
+from .control import Answers, Pings
 from .deflate import DeflateExtension
 from .frames import BINARY, CLOSE, MAX_CONTROL_PAYLOAD, PING, PONG, RSV1, TEXT, FrameDecoder, encode
 from .messages import MessageAssembler
@@ -38,16 +38,9 @@ __all__ = ["Frame", "Pong", "Protocol", "State", "check_close"]
 #: What to write: bytes, or header and payload apart.
 Frame = bytes | tuple[bytes, bytes]
 
-# Pings that were not answered yet are answered latest first when there are more than this many; a peer that pings faster
-# than it reads cannot make us remember more (section 5.5.3 allows to answer the latest only).
-_MAX_CONTROL_QUEUE = 64
-
 # A peer that broke the protocol is given this many seconds to read why and go (section 7.1.7): ending TCP while it still
 # sends would reset the connection, and it might never see the Close frame.
 _FAILURE_TIMEOUT = 1.0
-
-# Unanswered pings whose time is remembered, for the latency.
-_MAX_PINGS = 16
 
 # Codes that stand for the absence of one (section 7.4.1).
 _NOT_SENT = (CloseReason.ABNORMAL_CLOSURE, CloseReason.TLS_HANDSHAKE_FAILED)
@@ -80,7 +73,8 @@ class Protocol:
 
     __slots__ = (
         "_answers", "_assembler", "_client", "_close_by", "_close_timeout", "_decoder", "_deflater", "_keepalive", "_pings",
-        "close_received", "close_sent", "departure", "failure", "heard", "latency", "lost", "open", "pending",
+        "close_received", "close_sent", "closed_here", "defers_failures", "departure", "failure", "heard", "latency", "lost",
+        "open", "pending", "violation",
     )  # fmt: skip
 
     def __init__(
@@ -98,18 +92,24 @@ class Protocol:
         self._close_timeout = close_timeout
         self._keepalive = keepalive
         self._close_by: float | None = None
-        self._answers: deque[tuple[int, bytes]] = deque(maxlen=_MAX_CONTROL_QUEUE)
-        self._pings: deque[tuple[bytes, float]] = deque(maxlen=_MAX_PINGS)
+        self._answers = Answers()
+        self._pings = Pings()
         #: Whether messages may still be sent and received.
         self.open = True
         #: Whether `data_to_send` has something to give.
         self.pending = False
+        #: Whether this side has begun to close the connection; what arrives then need not be kept.
+        self.closed_here = False
         #: Code and reason of the peer's Close frame.
         self.close_received: tuple[int, str] | None = None
         #: Whether our Close frame was handed out.
         self.close_sent = False
         #: Close code and reason with which this side failed the connection.
         self.failure: tuple[int, str] | None = None
+        #: Whether a shell calls `fail` itself, when the messages in front of a violation have been received.
+        self.defers_failures = False
+        #: What the peer did wrong, until `fail`.
+        self.violation: ProtocolViolation | None = None
         #: Close code and reason with which this side has left.
         self.departure: tuple[int, str] | None = None
         #: Whether nothing can arrive any more.
@@ -127,7 +127,7 @@ class Protocol:
             self.receive_eof()
             return
         self.heard += 1
-        if self.close_received is None and self.failure is None:
+        if self.close_received is None and self.failure is None and self.violation is None:
             self._decoder.feed(data)
 
     def receive_eof(self) -> None:
@@ -139,7 +139,7 @@ class Protocol:
 
         Pings, Close frames and violations are dealt with here: see `pending` and `state` afterwards.
         """
-        if self.close_received is not None or self.failure is not None:
+        if self.close_received is not None or self.failure is not None or self.violation is not None:
             return None
         try:
             while True:
@@ -154,7 +154,7 @@ class Protocol:
                 elif opcode == PONG:
                     return Pong(payload)
                 elif opcode == PING:
-                    self._answers.append((PONG, payload))
+                    self._answers.put(PONG, payload)
                     self.pending = True
                 else:
                     self.close_received = _parse_close(payload)
@@ -163,18 +163,32 @@ class Protocol:
                     self.pending = True
                     return None
         except ProtocolViolation as violation:
-            self._fail(violation.code, violation.message)
             self._decoder.discard()
+            self.violation = violation
+            if not self.defers_failures:
+                self.fail()
             return None
+
+    def fail(self, violation: ProtocolViolation | None = None) -> None:
+        """_Fail the WebSocket Connection_ (section 7.1.7): say so in a Close frame and accept nothing more.
+
+        :param violation: why.  Default: what the peer has done wrong; when that is nothing, nothing happens.
+        """
+        reason = violation or self.violation
+        if reason is None:
+            return
+        if self.failure is None:
+            self.failure = (reason.code, reason.message)
+        self.violation = None
+        self.open = False
+        self.closed_here = True
+        self.pending = True
 
     def pong_received(self, pong: Pong, now: float) -> None:
         """Take the time at which a pong arrived."""
-        for sent in list(self._pings):
-            if sent[0] == pong.payload:
-                self.latency = now - sent[1]
-                while self._pings and self._pings.popleft() != sent:
-                    pass  # earlier pings need no answer of their own (section 5.5.3)
-                return
+        sent = self._pings.answered(pong.payload)
+        if sent is not None:
+            self.latency = now - sent
 
     @property
     def expected(self) -> int:
@@ -216,7 +230,7 @@ class Protocol:
             raise ValueError(f"a ping carries at most {MAX_CONTROL_PAYLOAD} bytes, not {len(payload)}")
         if not self.open:
             raise self.closed_error()
-        self._pings.append((payload, now))
+        self._pings.put(payload, now)
         return encode(PING, payload, self._client)
 
     def close(self, code: int, reason: str) -> Frame:
@@ -240,10 +254,9 @@ class Protocol:
         """Return what the inbound half and the keepalive have to say: pongs, pings, the reply to a Close frame."""
         self.pending = False  # before looking, so that what is added meanwhile is not forgotten
         frames = []
-        while self._answers:
-            opcode, payload = self._answers.popleft()
+        while (answer := self._answers.take()) is not None:
             if not self.close_sent:
-                frames.append(_joined(encode(opcode, payload, self._client)))
+                frames.append(_joined(encode(*answer, self._client)))
         ours = self.failure or self.departure
         due = ours or self.close_received
         if due is not None and not self.close_sent and not self.lost:
@@ -272,11 +285,11 @@ class Protocol:
             ping, dead = self._keepalive.on_deadline(now, signs)
             if ping and self.open:
                 payload = signs.to_bytes(8, "big")
-                self._pings.append((payload, now))
-                self._answers.append((PING, payload))
+                self._pings.put(payload, now)
+                self._answers.put(PING, payload)
                 self.pending = True
             if dead:
-                self._fail(CloseReason.POLICY_VIOLATION, "no sign of life after a ping")
+                self.fail(ProtocolViolation(CloseReason.POLICY_VIOLATION, "no sign of life after a ping"))
                 self._close_by = now  # the peer is not asked to confirm
 
     def start_close_timer(self, now: float) -> float:
@@ -294,6 +307,7 @@ class Protocol:
         """
         _close_payload(code, reason)
         self.open = False
+        self.closed_here = True
         return self.start_close_timer(now)
 
     def leave(self, code: int, now: float) -> None:
@@ -301,6 +315,7 @@ class Protocol:
         if self.open:
             self.departure = (code, "")
             self.open = False
+            self.closed_here = True
             self.pending = True
         self.start_close_timer(now)
 
@@ -329,13 +344,6 @@ class Protocol:
     def closed_error(self) -> ConnectionClosed:
         """Return the exception that says how the connection ended, or is about to."""
         return ConnectionClosed(*(self.close_status or (CloseReason.ABNORMAL_CLOSURE, None)))
-
-    def _fail(self, code: int, message: str) -> None:
-        """_Fail the WebSocket Connection_ (section 7.1.7): say so in a Close frame and accept nothing more."""
-        if self.failure is None:
-            self.failure = (code, message)
-        self.open = False
-        self.pending = True
 
 
 def check_close(code: int, reason: str) -> None:

@@ -28,7 +28,7 @@ class Compression:
     """How to use permessage-deflate (RFC 7692).
 
     :param level: zlib compression level, 0 to 9.  Default: 6.
-    :param memory_level: zlib memory level, 1 to 9; each step doubles the deflate state's memory.  Default: 5.
+    :param memory_level: zlib memory level, 1 to 9; each step doubles the deflate state's memory.  Default: 4.
     :param server_max_window_bits: largest window of messages from the server, 9 to 15 bits.  Default ``None``: 12 as a server,
         whatever the server chooses as a client.
     :param client_max_window_bits: largest window of messages from the client, 9 to 15 bits.  Default ``None``: 12.
@@ -39,7 +39,7 @@ class Compression:
     """
 
     level: int = 6
-    memory_level: int = 5
+    memory_level: int = 4
     server_max_window_bits: int | None = None
     client_max_window_bits: int | None = None
     server_no_context_takeover: bool = False
@@ -157,12 +157,17 @@ class DeflateExtension(Extension):
         return Deflater(self._wanted, self._server_bits, self._server_afresh)
 
 
+# Each costs what a message costs, and takes two bytes; who writes them has one at the end of a message or of each flush.
+_MAX_STREAMS = 256
+
+
 class Inflater:
     """Inflates the messages of one direction, never producing more than it was allowed to."""
 
-    __slots__ = ("_afresh", "_bits", "_zlib")
+    __slots__ = ("_afresh", "_bits", "_streams", "_zlib")
 
     def __init__(self, bits: int, afresh: bool) -> None:
+        self._streams = 0  # that have ended inside the message
         self._bits = -max(9, bits)  # zlib inflates a 256 byte window with a larger one
         self._afresh = afresh
         self._zlib: Any = None  # zlib's object, made when the first compressed message comes
@@ -193,12 +198,19 @@ class Inflater:
                     # A block with BFINAL set (RFC 7692 section 7.2.3.4): what follows is a new deflate stream.
                     data = self._zlib.unused_data
                     self._zlib = None
+                    self._streams += 1
+                    if self._streams > _MAX_STREAMS:
+                        raise ProtocolViolation(
+                            CloseReason.INVALID_FRAME_PAYLOAD_DATA, f"more than {_MAX_STREAMS} final deflate blocks in a message"
+                        )
                 else:
                     data = self._zlib.unconsumed_tail
         except zlib.error as error:
             raise ProtocolViolation(CloseReason.INVALID_FRAME_PAYLOAD_DATA, f"invalid compressed data: {error}") from None
-        if last and self._afresh:
-            self._zlib = None
+        if last:
+            self._streams = 0
+            if self._afresh:
+                self._zlib = None
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 

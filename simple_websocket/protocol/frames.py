@@ -117,6 +117,8 @@ class FrameDecoder:
         data = self._data
         pos = self._pos
         if len(data) - pos < 2:
+            if pos == len(data):
+                self._data, self._pos = b"", 0  # what was read is not kept while nothing comes
             return None
         # A complete frame with a short payload is nearly every frame there is.
         mask_bit = self._mask_bit
@@ -191,6 +193,7 @@ class FrameDecoder:
         payload = data[pos : pos + self._left] if pos or self._left < len(data) else data
         size = len(payload)
         if not size:
+            self._data, self._pos = b"", 0
             return None
         self._pos = pos + size
         self._left -= size

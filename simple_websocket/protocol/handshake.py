@@ -9,6 +9,7 @@ import base64
 import binascii
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from typing import NoReturn
 
 from h11 import LocalProtocolError as H11Error
 from wsproto import ConnectionType, WSConnection
@@ -148,14 +149,15 @@ class ClientHandshake:
             self._feed(data)
         return b""
 
-    def receive_eof(self) -> None:
-        """Take the end of the stream.
+    def receive_eof(self, detail: str = "the server closed the connection during the opening handshake") -> NoReturn:
+        """Take the end of the stream, or of patience.
 
+        :param detail: what to say when no answer has come.  Default: that the server closed the connection.
         :raises ConnectionError: always; the response cannot be completed any more.
         """
         if self._rejection is not None:
             raise self._refused(self._rejection)
-        raise ConnectionError(detail="the server closed the connection during the opening handshake")
+        raise ConnectionError(detail=detail)
 
     def _feed(self, data: bytes) -> None:
         try:

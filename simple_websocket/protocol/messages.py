@@ -55,11 +55,13 @@ class MessageAssembler:
         """
         if self._limit is None or (opcode == CONTINUATION) != bool(self._opcode):
             return  # no limit; or a frame out of place, which its payload will show
-        room = self._limit - self._wire_size
-        if rsv1 or self._compressed:
-            room += _DEFLATE_OVERHEAD + self._limit // _DEFLATE_SHARE
-        if size > room:
+        if self._wire_size + size > self._wire_limit(rsv1 or self._compressed):
             raise self._too_big()
+
+    def _wire_limit(self, compressed: bool) -> int:
+        """The most bytes that a message may have before it is inflated."""
+        assert self._limit is not None
+        return self._limit + (_DEFLATE_OVERHEAD + self._limit // _DEFLATE_SHARE if compressed else 0)
 
     def add(self, opcode: int, rsv1: bool, fin: bool, payload: bytes, frame_ends: bool) -> str | bytes | None:
         """Add a piece; return the message that it completes, else ``None``.
@@ -84,6 +86,8 @@ class MessageAssembler:
         self._mid_frame = not frame_ends
         last = fin and frame_ends
         self._wire_size += len(payload)
+        if self._limit is not None and self._wire_size > self._wire_limit(self._compressed):
+            raise self._too_big()
         if self._compressed:
             assert self._inflater is not None  # the decoder lets RSV1 through only then
             room = None if self._limit is None else self._limit - self._size

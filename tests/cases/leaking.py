@@ -192,8 +192,13 @@ ws.send("hello")
 print(ws.receive(), flush=True)
 if sys.argv[3] == "waiting":
     import threading
-    reader = threading.Thread(target=ws.receive, daemon=True)
-    reader.start()
+    from simple_websocket import ConnectionClosed
+    def read():
+        try:
+            ws.receive()
+        except ConnectionClosed as closed:
+            assert closed.reason == 1001  # the end of the program
+    threading.Thread(target=read, daemon=True).start()
 elif sys.argv[3] == "adopted":
     import time
     time.sleep(0.7)

@@ -125,7 +125,7 @@ def test_chat(tmp_path: Path, backend: str) -> None:
 
 
 def test_every_example_is_run() -> None:
-    tests = Path(__file__).read_text() + (ROOT / "tests/asgi/test_examples.py").read_text()
+    tests = "".join(path.read_text() for path in ROOT.glob("tests/*/test_examples.py"))
     for path in EXAMPLES.rglob("*.py"):
         assert f"examples/{path.relative_to(EXAMPLES)}" in tests, f"no test runs {path}"
 

@@ -21,7 +21,9 @@ from .entries import ENTRIES, GUNICORN_25, Entry
 from .raw import RawClient
 
 # What a server's log must not contain, whoever wrote it.
-TROUBLE = re.compile(r"Traceback|\w*Error\b|\w*Exception\b|\[(ERROR|CRITICAL|WARNING)\]|malformed|Bad request (syntax|version)")
+TROUBLE = re.compile(
+    r"Traceback|\b\w*Error\b|\b\w*Exception\b|\[(ERROR|CRITICAL|WARNING)\]|malformed|Bad request (syntax|version)"
+)
 
 
 class Certificates:

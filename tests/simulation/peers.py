@@ -202,7 +202,7 @@ class ScriptedPeer:
         self.scheduler.sleep(seconds)
 
     def _step_stall(self, number: int, seconds: float) -> None:
-        self._stalled_until = self.scheduler.now + seconds
+        self._stalled_until = max(self._stalled_until, self.scheduler.now + seconds)
 
     def _step_close(self, number: int) -> None:
         self.healthy = False
