@@ -13,6 +13,7 @@ import argparse
 import os
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import debian_packages
@@ -41,6 +42,7 @@ SUITES = [
     Suite("proxies", "tests/proxies", limit=300),
     Suite("simulation", "tests/simulation", limit=400),
     Suite("protocol", "tests/protocol", limit=300, everywhere=True),
+    Suite("protocol-pure", "tests/protocol", limit=300, pure=True),
     Suite("examples", "tests/examples", limit=180),
     Suite("architecture", "tests/architecture", limit=60),
     Suite("packaging", "tests/packaging", limit=180, everywhere=True),
@@ -52,7 +54,7 @@ def main() -> int:
     options = parse()
     chosen = [suite for suite in SUITES if not options.only or suite.name in options.only]
     if options.limit:
-        chosen = [Suite(s.name, s.folder, options.limit, s.patched, s.everywhere) for s in chosen]
+        chosen = [replace(suite, limit=options.limit) for suite in chosen]
     here = this_one()
     say(f"==> tests on Python {here.label}")
     if any(suite.name == "proxies" for suite in chosen):

@@ -36,6 +36,7 @@ class Suite:
     limit: float  # seconds for the whole process
     patched: str = ""
     everywhere: bool = False  # run on every interpreter
+    pure: bool = False  # without the parts in C
 
 
 @dataclass
@@ -85,6 +86,8 @@ class SuiteRun:
             command += ["-k", self.select]
         environment = {**os.environ, "TEST_EVENTS": str(self.events), "PYTHONUNBUFFERED": "1", **self.environment}
         environment.pop("GREEN_PATCHED", None)
+        if self.suite.pure:
+            environment["SIMPLE_WEBSOCKET_PURE"] = "1"
         if self.suite.patched:
             environment["GREEN_PATCHED"] = self.suite.patched
         self._started = time.monotonic()

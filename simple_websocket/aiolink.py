@@ -32,23 +32,31 @@ class Timer:
     :param call: what to call when its time has come.
     """
 
-    __slots__ = ("_call", "_handle", "_loop")
+    __slots__ = ("_call", "_handle", "_loop", "_when")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
         self._loop = loop
         self._call = call
         self._handle: asyncio.TimerHandle | None = None
+        self._when = 0.0
 
     def start(self, delay: float) -> None:
-        """Start it, in place of what it was set to before."""
-        self.stop()
-        self._handle = self._loop.call_later(delay, self._call)
+        """Have it call after `delay` seconds, or before: who is called too early starts it again."""
+        when = self._loop.time() + delay
+        if self._handle is None or when < self._when:
+            self.stop()
+            self._when = when
+            self._handle = self._loop.call_later(delay, self._fire)
 
     def stop(self) -> None:
         """Stop it."""
         if self._handle is not None:
             self._handle.cancel()
             self._handle = None
+
+    def _fire(self) -> None:
+        self._handle = None
+        self._call()
 
 
 class AioLink(asyncio.BufferedProtocol):
@@ -61,16 +69,14 @@ class AioLink(asyncio.BufferedProtocol):
     """
 
     __slots__ = (
-        "__weakref__", "_buffer", "_client", "_clock", "_closers", "_ended", "_inbound", "_lost", "_outbound", "_receivers",
-        "_spared", "_streak", "_timer", "_transport", "_turn_due", "_unread", "loop", "protocol",
+        "__weakref__", "_answering", "_buffer", "_client", "_clock", "_closers", "_ended", "_inbound", "_lost", "_outbound",
+        "_receivers", "_spared", "_streak", "_timer", "_transport", "_turn_due", "_unread", "loop", "protocol",
     )  # fmt: skip
 
     def __init__(
         self, protocol: Protocol, client: bool, unread: Unread, lost: Callable[[Exception | None], None] | None = None
     ) -> None:
         self.protocol = protocol
-        protocol.defers_failures = True
-        protocol.defers_failures = True
         self._client = client
         self._unread = unread
         self._lost = lost
@@ -83,6 +89,8 @@ class AioLink(asyncio.BufferedProtocol):
         self._ended = False
         self._turn_due = False
         self._streak = 0
+        # Whether the application has received a message and not come back for the next one.
+        self._answering = False
         self._spared = 0
         self._receivers = Waiters()
         self._closers = Waiters()
@@ -155,9 +163,9 @@ class AioLink(asyncio.BufferedProtocol):
         if timeout is not None and not unread and not await self._wait_until(self._clock() + timeout):
             return None
         while not unread:
+            self._come_back()
             if not self.protocol.open and self._over:
                 raise self.protocol.closed_error()
-            self._streak = 0
             receiver = self._receivers.join(self.loop)
             try:
                 await receiver
@@ -165,14 +173,23 @@ class AioLink(asyncio.BufferedProtocol):
                 self._receivers.stand_back(receiver)
                 raise
         message = unread.take()
+        self._answering = True
         if not self._inbound.reading and unread.has_room:
             self._decode()
         if unread and self._receivers:
             self._receivers.wake_one()
         return message
 
+    def _come_back(self) -> None:
+        """Nobody has a message to answer any more."""
+        self._streak = 0
+        self._answering = False
+        if self.protocol.violation is not None and not self._unread:
+            self._decode()
+
     async def _wait_until(self, deadline: float) -> bool:
         """Wait for a message or the end; return whether there was one of them before the deadline."""
+        self._come_back()
         if deadline <= self._clock() and not self._ended:
             # What can be read now is read by the loop: one turn of it polls, the next one has called us.
             await asyncio.sleep(0)
@@ -250,8 +267,11 @@ class AioLink(asyncio.BufferedProtocol):
         else:
             self._inbound.read_on(False)
         if protocol.violation is not None:
-            # Whoever was woken for a message in front of it may still answer that.
-            self.loop.call_soon(self._fail)
+            if self._answering or unread:
+                protocol.fail_later(self._clock())
+                self._set_timer()
+            else:
+                protocol.fail()
         if protocol.pending:
             self._outbound.say_what_is_due()
         if not protocol.open:
@@ -260,10 +280,6 @@ class AioLink(asyncio.BufferedProtocol):
             self._end_if_closed()
             if self._over:
                 receivers.wake_all()
-
-    def _fail(self) -> None:
-        self.protocol.fail()
-        self._decode()
 
     # Ending
 
@@ -299,7 +315,10 @@ class AioLink(asyncio.BufferedProtocol):
     def _on_timer(self) -> None:
         protocol = self.protocol
         if self._transport.is_closing() or self._ended:
-            self._transport.abort()
+            if self._ended or self._closing_patience <= 0:
+                self._transport.abort()
+            else:
+                self._timer.start(self._closing_patience)
             return
         if protocol.state is State.CLOSED and self._outbound.empty:
             self._end()

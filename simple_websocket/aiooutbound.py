@@ -10,7 +10,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from .protocol.connection import Frame, Protocol
+from .protocol.connection import Protocol
+from .protocol.outbox import Frame, Outbox
 
 __all__ = ["AioOutbound", "Waiters"]
 
@@ -87,7 +88,7 @@ class AioOutbound:
         self._emptied = emptied
         self._transport: Any = None
         self._loop = asyncio.get_running_loop()
-        self._outbox: list[memoryview] = []
+        self._outbox = Outbox()
         self._senders = Waiters()
         #: Whether the transport is below its high-water mark.
         self.writable = True
@@ -115,8 +116,7 @@ class AioOutbound:
                 self._written += len(frame)
                 self._transport.write(frame)
                 return
-            frame = (frame, b"")
-        self._outbox.extend(memoryview(part) for part in frame if part)
+        self._outbox.put(frame)
         self._pump()
 
     def say_what_is_due(self) -> None:
@@ -156,12 +156,8 @@ class AioOutbound:
     def _pump(self) -> None:
         outbox = self._outbox
         while outbox and self.writable and self._transport is not None:
-            part = outbox[0]
-            if len(part) > _PART:
-                outbox[0] = part[_PART:]
-                part = part[:_PART]
-            else:
-                del outbox[0]
+            part = outbox.front()[:_PART]
+            outbox.drop(len(part))
             self._written += len(part)
             self._transport.write(part)
         if self.writable and not outbox:

@@ -32,7 +32,7 @@ class Inbound:
     :param clock: monotonic time in seconds.
     """
 
-    __slots__ = ("_clock", "_outbound", "_protocol", "_receive_bytes", "_transport", "_unread")
+    __slots__ = ("_clock", "_outbound", "_protocol", "_receive_bytes", "_transport", "_unread", "answering")
 
     def __init__(
         self,
@@ -49,6 +49,8 @@ class Inbound:
         self._unread = unread
         self._receive_bytes = receive_bytes
         self._clock = clock
+        #: Whether the application has received a message and not come back for the next one.
+        self.answering = False
 
     def read_ahead(self) -> bool:
         """Read and decode what is there without waiting, as far as there is room; return whether there may be more."""
@@ -58,7 +60,7 @@ class Inbound:
             self._decode()
             if protocol.pending:
                 self._outbound.flush()
-            if protocol.lost or not (self._unread.has_room or protocol.closed_here):
+            if protocol.lost or protocol.violation is not None or not (self._unread.has_room or protocol.closed_here):
                 more = False
                 break
             data = self._transport.try_read(max(self._receive_bytes, min(protocol.expected, MAX_READ)))
@@ -98,8 +100,13 @@ class Inbound:
         while self._unread.has_room or protocol.closed_here:
             event = protocol.next_event()
             if event is None:
-                return
+                break
             if isinstance(event, Pong):
                 protocol.pong_received(event, self._clock())
             elif self._unread.has_room:
                 self._unread.put(event)
+        if protocol.violation is not None:
+            if protocol.closed_here or not (self.answering or self._unread):
+                protocol.fail()
+            else:
+                protocol.fail_later(self._clock())

@@ -121,6 +121,7 @@ class Link:
         if self._unread:
             message = self._unread.take()
             if message is not None:
+                self._inbound.answering = True
                 return message
         try:
             return self._read_message(deadline)
@@ -142,9 +143,13 @@ class Link:
                 self._outbound.flush()
             if event is not None:
                 if not isinstance(event, Pong):
+                    self._inbound.answering = True
                     return event
                 protocol.pong_received(event, self._clock())
                 continue
+            self._inbound.answering = False
+            if protocol.violation is not None:
+                protocol.fail()
             if protocol.open:
                 left = None if deadline is None else max(0.0, deadline - self._clock())
             else:
@@ -320,12 +325,16 @@ class Link:
 
     def needs(self) -> tuple[bool, bool]:
         """Return whether the keeper should read it and write it: nobody does, and there is room, or something left over."""
-        reading = not self.read_lock.locked() and (self._unread.has_room or self.protocol.closed_here)
+        protocol = self.protocol
+        wanted = protocol.violation is None and (self._unread.has_room or protocol.closed_here)
+        reading = wanted and not self.read_lock.locked()
         return reading, self._outbound.abandoned
 
     def flush(self) -> None:
         """Write what is left over."""
         self._outbound.flush()
+        if self.finished:
+            self._dispose(reading=False, patient=False)  # which had to wait for us
 
     def pump(self) -> bool:
         """Read what is there, without waiting, unless somebody else reads; return whether there may be more."""

@@ -48,6 +48,7 @@ class Options:
             timeout = self.ping_interval if self.ping_timeout is None else self.ping_timeout
             keepalive = Keepalive(self.ping_interval, timeout, now)
         protocol = Protocol(client, deflate, self.max_message_size, self.close_timeout, keepalive)
+        protocol.defers_failures = True
         if first:
             protocol.receive_data(first)
         return protocol

@@ -10,7 +10,8 @@ from collections.abc import Callable
 
 from .backends import Backend, Lock
 from .errors import ConnectionClosed
-from .protocol.connection import Frame, Protocol
+from .protocol.connection import Protocol
+from .protocol.outbox import Frame, Outbox
 from .transport import Transport
 
 __all__ = ["Outbound", "acquire"]
@@ -32,7 +33,7 @@ class Outbound:
         self._protocol = protocol
         self._clock = backend.clock
         self._leftover = leftover
-        self._outbox: list[memoryview] = []
+        self._outbox = Outbox()
         # Between the moments when a frame is made, or written in part, and when the outbox says so: an exception that a signal
         # handler raises then leaves nobody knowing what the peer has got, and the connection cannot be used for sending any more.
         self._unsure = False
@@ -114,10 +115,10 @@ class Outbound:
             if sent == len(frame) or sent < 0:
                 self._unsure = False
                 return sent >= 0
-            outbox.append(memoryview(frame)[sent:])
+            outbox.put(frame)
+            outbox.drop(sent)
         else:
-            parts = (frame,) if isinstance(frame, bytes) else frame
-            outbox.extend(memoryview(part) for part in parts if part)
+            outbox.put(frame)
         self._unsure = False
         return self._drain(deadline, blocked)
 
@@ -128,13 +129,10 @@ class Outbound:
         """
         outbox = self._outbox
         while outbox:
-            part = outbox[0]
             self._unsure = True
-            sent = self._try(part)
-            if sent == len(part):
-                del outbox[0]
-            elif sent > 0:
-                outbox[0] = part[sent:]
+            sent = self._try(outbox.front())
+            if sent > 0:
+                outbox.drop(sent)
             self._unsure = False
             if sent < 0:
                 return False

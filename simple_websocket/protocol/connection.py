@@ -32,11 +32,9 @@ from .control import Answers, Pings
 from .deflate import DeflateExtension
 from .frames import BINARY, CLOSE, MAX_CONTROL_PAYLOAD, PING, PONG, RSV1, TEXT, FrameDecoder, encode
 from .messages import MessageAssembler
+from .outbox import Frame
 
-__all__ = ["Frame", "Pong", "Protocol", "State", "check_close"]
-
-#: What to write: bytes, or header and payload apart.
-Frame = bytes | tuple[bytes, bytes]
+__all__ = ["Pong", "Protocol", "State", "check_close"]
 
 # A peer that broke the protocol is given this many seconds to read why and go (section 7.1.7): ending TCP while it still
 # sends would reset the connection, and it might never see the Close frame.
@@ -72,8 +70,8 @@ class Protocol:
     """
 
     __slots__ = (
-        "_answers", "_assembler", "_client", "_close_by", "_close_timeout", "_decoder", "_deflater", "_keepalive", "_pings",
-        "close_received", "close_sent", "closed_here", "defers_failures", "departure", "failure", "heard", "latency", "lost",
+        "_answers", "_assembler", "_client", "_close_by", "_close_timeout", "_decoder", "_deflater", "_fail_by",
+        "_keepalive", "_pings", "close_received", "close_sent", "closed_here", "defers_failures", "departure", "failure", "heard", "latency", "lost",
         "open", "pending", "violation",
     )  # fmt: skip
 
@@ -106,10 +104,11 @@ class Protocol:
         self.close_sent = False
         #: Close code and reason with which this side failed the connection.
         self.failure: tuple[int, str] | None = None
-        #: Whether a shell calls `fail` itself, when the messages in front of a violation have been received.
+        #: Whether a shell calls `fail` itself, when nobody has a message in front of the violation to answer any more.
         self.defers_failures = False
         #: What the peer did wrong, until `fail`.
         self.violation: ProtocolViolation | None = None
+        self._fail_by: float | None = None
         #: Close code and reason with which this side has left.
         self.departure: tuple[int, str] | None = None
         #: Whether nothing can arrive any more.
@@ -168,6 +167,11 @@ class Protocol:
             if not self.defers_failures:
                 self.fail()
             return None
+
+    def fail_later(self, now: float) -> None:
+        """Leave it to the application to come back for more, for as long as the closing handshake may take."""
+        if self._fail_by is None:
+            self._fail_by = now + self._close_timeout
 
     def fail(self, violation: ProtocolViolation | None = None) -> None:
         """_Fail the WebSocket Connection_ (section 7.1.7): say so in a Close frame and accept nothing more.
@@ -270,7 +274,10 @@ class Protocol:
         """Return when `on_deadline` has to be called, ``None`` for never."""
         if self._close_by is not None:
             return self._close_by
-        return None if self._keepalive is None else self._keepalive.deadline
+        ping = None if self._keepalive is None else self._keepalive.deadline
+        if self._fail_by is None or self.failure is not None:
+            return ping
+        return self._fail_by if ping is None else min(ping, self._fail_by)
 
     def on_deadline(self, now: float, signs: int) -> None:
         """Do what is due: queue a ping, fail a connection whose peer is dead, give a closing handshake up.
@@ -281,6 +288,8 @@ class Protocol:
         if self._close_by is not None:
             if now >= self._close_by:
                 self.abort()
+        elif self._fail_by is not None and now >= self._fail_by:
+            self.fail()
         elif self._keepalive is not None:
             ping, dead = self._keepalive.on_deadline(now, signs)
             if ping and self.open:
@@ -355,7 +364,8 @@ def check_close(code: int, reason: str) -> None:
 
 
 def _joined(frame: Frame) -> bytes:
-    return frame if isinstance(frame, bytes) else b"".join(frame)
+    assert isinstance(frame, bytes)  # control frames are short
+    return frame
 
 
 def _parse_close(payload: bytes) -> tuple[int, str]:

@@ -12,7 +12,8 @@ import struct
 from collections.abc import Callable
 
 from ..errors import CloseReason, ProtocolViolation
-from .masking import apply_mask, new_key
+from .masking import MaskedPayload, apply_mask, new_key, unmask
+from .outbox import Frame
 
 __all__ = [
     "BINARY", "CLOSE", "CONTINUATION", "MAX_CONTROL_PAYLOAD", "PING", "PONG", "RSV1", "TEXT", "FrameDecoder", "Piece", "encode",
@@ -34,7 +35,7 @@ Piece = tuple[int, bool, bool, bytes, bool]
 _COPY_LIMIT = 64 * 1024
 
 
-def encode(opcode: int, payload: bytes, masked: bool, rsv1: int = 0) -> bytes | tuple[bytes, bytes]:
+def encode(opcode: int, payload: bytes, masked: bool, rsv1: int = 0) -> Frame:
     """Return one final frame: its bytes, or header and payload apart when joining them would copy much.
 
     :param opcode: one of the constants of this module.
@@ -54,6 +55,8 @@ def encode(opcode: int, payload: bytes, masked: bool, rsv1: int = 0) -> bytes | 
     if masked:
         key = new_key()
         header += key
+        if size > _COPY_LIMIT:
+            return header, MaskedPayload(payload, key)
         payload = apply_mask(payload, key)
     return header + payload if size <= _COPY_LIMIT else (header, payload)
 
@@ -131,9 +134,7 @@ class FrameDecoder:
                 if end <= len(data):
                     self._pos = end
                     opcode, rsv1, fin = kind
-                    payload = data[start:end]
-                    if mask_bit:
-                        payload = apply_mask(payload, data[pos + 2 : start])
+                    payload = unmask(data, start, end) if mask_bit else data[start:end]
                     return opcode, rsv1, fin, payload, True
         return self._next_of_header()
 
@@ -190,16 +191,17 @@ class FrameDecoder:
 
     def _next_of_payload(self) -> Piece | None:
         data, pos = self._data, self._pos
-        payload = data[pos : pos + self._left] if pos or self._left < len(data) else data
-        size = len(payload)
+        size = min(self._left, len(data) - pos)
         if not size:
             self._data, self._pos = b"", 0
             return None
         self._pos = pos + size
         self._left -= size
         key = self._key
-        if key:
-            payload = apply_mask(payload, key)
+        if not key:
+            payload = data[pos : pos + size]
+        else:
+            payload = apply_mask(memoryview(data)[pos : pos + size], key)
             turn = size & 3
             if turn:
                 self._key = key[turn:] + key[:turn]

@@ -1,13 +1,14 @@
 """Masking (RFC 6455 section 5.3): payload XOR a repeated four-byte key, and where the keys come from.
 
-Pure functions; safe from any thread.
+Functions without state, safe from any thread.  `_masking`, in C, has the same two where it could be built; the environment
+variable SIMPLE_WEBSOCKET_PURE, when it is set, keeps to Python.
 """
 
 from __future__ import annotations
 
 import os
 
-__all__ = ["apply_mask", "new_key"]
+__all__ = ["MaskedPayload", "apply_mask", "new_key", "unmask"]
 
 # Below this many bytes one big-integer XOR is faster than four table look-ups over strides (measured on CPython 3.10 - 3.13).
 _SMALL = 512
@@ -19,7 +20,7 @@ _KEYS_PER_DRAW = 256
 _keys: list[bytes] = []
 
 
-def apply_mask(payload: bytes, key: bytes) -> bytes:
+def apply_mask(payload: bytes | memoryview, key: bytes) -> bytes:
     """Return `payload` masked (or unmasked, it is the same) with the four bytes of `key`."""
     size = len(payload)
     if size < _SMALL:
@@ -29,6 +30,41 @@ def apply_mask(payload: bytes, key: bytes) -> bytes:
     for offset in range(4):
         out[offset::4] = out[offset::4].translate(_TABLES[key[offset]])
     return bytes(out)
+
+
+def unmask(data: bytes, start: int, end: int) -> bytes:
+    """Return the payload in ``data[start:end]``, unmasked with the key in front of it."""
+    return apply_mask(data[start:end], data[start - 4 : start])
+
+
+if not os.environ.get("SIMPLE_WEBSOCKET_PURE"):
+    try:
+        from ._masking import apply_mask, unmask  # type: ignore[import-not-found, no-redef, assignment, unused-ignore]
+    except ImportError:
+        pass  # there was no compiler
+
+
+class MaskedPayload:
+    """A large payload that is masked part by part, so that there is never a second one of its size.
+
+    :param payload: unmasked.
+    :param key: masking key.
+    """
+
+    __slots__ = ("_key", "_rest")
+
+    def __init__(self, payload: bytes, key: bytes) -> None:
+        self._rest = memoryview(payload)
+        self._key = key
+
+    def __len__(self) -> int:
+        """Return how many bytes are left."""
+        return len(self._rest)
+
+    def take(self, size: int) -> memoryview:
+        """Remove the next `size` bytes, a multiple of four, and return them masked."""
+        part, self._rest = self._rest[:size], self._rest[size:]
+        return memoryview(apply_mask(part, self._key))
 
 
 def new_key() -> bytes:

@@ -27,6 +27,41 @@ def test_every_octet_is_xored_with_octet_i_mod_4_of_the_key(size, key):
     assert masking.apply_mask(once, key) == payload
 
 
+@pytest.mark.parametrize("size", [0, 1, 7, 8, 9, 64, 511, 512, 4096, 65535, 65536, 65537])
+def test_unmasking_in_place_of_a_slice(size):
+    payload = bytes(range(256)) * (size // 256 + 1)
+    payload = payload[:size]
+    data = b"\x82\xff" + KEY + xor(payload, KEY) + b"next frame"
+    assert masking.unmask(data, 6, 6 + size) == payload
+
+
+@pytest.mark.parametrize("size", [0, 3, 262_144, 600_001])
+def test_a_large_payload_is_masked_part_by_part(size):
+    payload = bytes(range(256)) * (size // 256 + 1)
+    masked = masking.MaskedPayload(payload[:size], KEY)
+    parts = []
+    while len(masked):
+        parts.append(bytes(masked.take(65536)))
+    assert b"".join(parts) == xor(payload[:size], KEY)
+
+
+def test_which_of_both_runs():
+    """The suite runs twice, so this says that one run is in C, where that is built, and the other in Python."""
+    built = importlib.util.find_spec("simple_websocket.protocol._masking") is not None
+    in_c = built and not os.environ.get("SIMPLE_WEBSOCKET_PURE")
+    assert isinstance(masking.apply_mask, type(len)) == in_c
+
+
+@pytest.mark.parametrize("arguments", [(b"x", b"abc"), ("x", b"abcd"), (b"x", "abcd"), (b"x",)])
+def test_wrong_arguments_crash_nothing(arguments):
+    if isinstance(masking.apply_mask, type(len)):  # in C
+        with pytest.raises((TypeError, ValueError)):
+            masking.apply_mask(*arguments)
+        for start, end in ((3, 4), (4, 99), (6, 5), (-1, 4)):
+            with pytest.raises(ValueError):
+                masking.unmask(b"12345678", start, end)
+
+
 def test_keys_are_four_bytes_and_do_not_repeat():
     keys = [masking.new_key() for _ in range(3000)]  # several draws
     assert {len(key) for key in keys} == {4}

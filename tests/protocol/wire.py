@@ -14,6 +14,7 @@ import pytest
 from simple_websocket.errors import ConnectionClosed
 from simple_websocket.protocol.connection import Pong, Protocol
 from simple_websocket.protocol.deflate import Compression, DeflateExtension
+from simple_websocket.protocol.outbox import Frame, Outbox
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
 RSV1, RSV2, RSV3 = 0x40, 0x20, 0x10
@@ -91,8 +92,14 @@ def parse(data: bytes | bytearray, masked: bool) -> list[Seen]:
     return frames
 
 
-def joined(out: bytes | tuple[bytes, bytes]) -> bytes:
-    return out if isinstance(out, bytes) else b"".join(out)
+def joined(out: Frame) -> bytes:
+    outbox, written = Outbox(), bytearray()
+    outbox.put(out)
+    while outbox:
+        part = outbox.front()
+        written += part
+        outbox.drop(len(part))
+    return bytes(written)
 
 
 def deflated(data: bytes, bits: int = 15, level: int = 6) -> bytes:

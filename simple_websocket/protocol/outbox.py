@@ -1,0 +1,57 @@
+"""`Outbox`: frames that wait to be written, or the rest of one.
+
+Belongs to the outbound half of a connection (write lock); whether it is empty may be asked by anybody.
+"""
+
+from __future__ import annotations
+
+from .masking import MaskedPayload
+
+__all__ = ["Frame", "Outbox"]
+
+#: What to write: bytes, or header and payload apart.
+Frame = bytes | tuple[bytes, bytes | MaskedPayload]
+
+# How much of a large payload is masked at a time.
+_MASK_PART = 256 * 1024
+
+
+class Outbox:
+    """Frames that wait to be written, in order."""
+
+    __slots__ = ("_parts",)
+
+    def __init__(self) -> None:
+        self._parts: list[memoryview | MaskedPayload] = []
+
+    def __bool__(self) -> bool:
+        """Whether something waits."""
+        return bool(self._parts)
+
+    def put(self, frame: Frame) -> None:
+        """Add a frame behind the others."""
+        for part in (frame,) if isinstance(frame, bytes) else frame:
+            if len(part):
+                self._parts.append(memoryview(part) if isinstance(part, bytes) else part)
+
+    def front(self) -> memoryview:
+        """Return what is to be written next; there is something."""
+        part = self._parts[0]
+        if isinstance(part, memoryview):
+            return part
+        masked = part.take(_MASK_PART)
+        self._parts[:1] = [masked, part] if len(part) else [masked]
+        return masked
+
+    def drop(self, size: int) -> None:
+        """Remove `size` bytes of what is in front, which have been written."""
+        part = self._parts[0]
+        assert isinstance(part, memoryview)  # made by `front`
+        if size == len(part):
+            del self._parts[0]
+        else:
+            self._parts[0] = part[size:]
+
+    def clear(self) -> None:
+        """Remove everything."""
+        self._parts.clear()
