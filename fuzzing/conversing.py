@@ -157,5 +157,5 @@ def _afterwards(protocol: Protocol, reader: FrameReader) -> None:
     deadline = protocol.start_close_timer(1.0)
     protocol.on_deadline(deadline, protocol.heard)
     assert protocol.state is State.CLOSED
-    protocol.receive_eof()
+    protocol.receive_data(b"")
     assert protocol.data_to_send() == b"" and protocol.close_status is not None

@@ -142,7 +142,7 @@ class _Opening(asyncio.Protocol):
 
     def __init__(self, handshake: ClientHandshake, make_link: Callable[[bytes], AioLink]) -> None:
         self._handshake = handshake
-        self._make_link = make_link
+        self._make_link: Callable[[bytes], AioLink] | None = make_link
         self._transport: Any = None
         self.opened: asyncio.Future[AioLink] = asyncio.get_running_loop().create_future()
 
@@ -160,7 +160,9 @@ class _Opening(asyncio.Protocol):
             self._fail(error)
             return
         if self._handshake.accepted:
+            assert self._make_link is not None
             link = self._make_link(first)
+            self._make_link = None  # uvloop keeps this protocol with the transport, and so it would keep the connection
             self._transport.set_protocol(link)
             link.connection_made(self._transport)
             if not self.opened.done():

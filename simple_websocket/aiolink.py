@@ -54,6 +54,11 @@ class Timer:
             self._handle.cancel()
             self._handle = None
 
+    @property
+    def running(self) -> bool:
+        """Whether it will call."""
+        return self._handle is not None
+
     def _fire(self) -> None:
         self._handle = None
         self._call()
@@ -133,7 +138,7 @@ class AioLink(asyncio.BufferedProtocol):
         if rest := self._inbound.take():
             self.protocol.receive_data(rest)
             self._decode()
-        self.protocol.receive_eof()
+        self.protocol.receive_data(b"")
         self._ended = True
         self._outbound.end()
         self._timer.stop()

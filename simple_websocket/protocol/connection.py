@@ -5,7 +5,7 @@ The two halves may be used at the same time by two threads; each attribute has o
 =============  ==========================================================  =============================================
 half           methods                                                     attributes it writes
 =============  ==========================================================  =============================================
-inbound        receive_data, receive_eof, next_event, fail, pong_received  _decoder, _assembler, close_received, heard,
+inbound        receive_data, next_event, fail, pong_received               _decoder, _assembler, close_received, heard,
 (read lock)                                                                latency, violation
 outbound       send_text, send_bytes, ping, close, data_to_send,           _deflater, close_sent, _pings
 (write lock)   end_of_sending
@@ -70,9 +70,9 @@ class Protocol:
     """
 
     __slots__ = (
-        "_answers", "_assembler", "_client", "_close_by", "_close_timeout", "_decoder", "_deflater", "_fail_by",
-        "_keepalive", "_pings", "close_received", "close_sent", "closed_here", "defers_failures", "departure", "failure", "heard", "latency", "lost",
-        "open", "pending", "violation",
+        "_answers", "_assembler", "_client", "_close_by", "_close_timeout", "_decoder", "_deflater", "_fail_by", "_keepalive",
+        "_pings", "close_received", "close_sent", "closed_here", "defers_failures", "departure", "failure", "heard", "latency",
+        "lost", "open", "pending", "violation",
     )  # fmt: skip
 
     def __init__(
@@ -123,15 +123,11 @@ class Protocol:
     def receive_data(self, data: bytes) -> None:
         """Take bytes that the peer sent; empty means the end of the stream."""
         if not data:
-            self.receive_eof()
+            self.abort()
             return
         self.heard += 1
         if self.close_received is None and self.failure is None and self.violation is None:
             self._decoder.feed(data)
-
-    def receive_eof(self) -> None:
-        """Take the end of the stream."""
-        self.abort()
 
     def next_event(self) -> str | bytes | Pong | None:
         """Return the next message or pong, ``None`` when there is none before more data arrives.

@@ -113,7 +113,7 @@ async def test_no_task_and_no_timer_for_each_connection(stage, kind):
     before = len(asyncio.all_tasks())
     ws, peer = await stage.pair(kind)
     tasks = [one for one in asyncio.all_tasks() if "simple_websocket" in str(one.get_coro())]
-    assert not tasks and ws._link._timer is None and len(asyncio.all_tasks()) <= before + 5
+    assert not tasks and not ws._link._timer.running and len(asyncio.all_tasks()) <= before + 5
 
 
 @pytest.mark.parametrize("ping", [None, 30])
@@ -125,4 +125,4 @@ async def test_tasks_that_wait_and_are_forgotten_with_the_loop(stage, ping):
     peer.reset()
     results = await asyncio.gather(*waiting, return_exceptions=True)
     assert all(isinstance(result, ConnectionClosed) for result in results) and not ws._link._receivers
-    assert ws._link._timer is None
+    assert not ws._link._timer.running

@@ -192,7 +192,7 @@ def test_7_4_invalid_close_frames(payload, code):
     [close] = told(protocol)
     assert (close.opcode, close.payload[:2]) == (CLOSE, close_payload(code))
     assert protocol.state is State.CLOSING, "the end of the stream is still to come"
-    protocol.receive_eof()
+    protocol.receive_data(b"")
     assert protocol.state is State.CLOSED
 
 
@@ -365,7 +365,7 @@ def test_7_1_5_the_stream_ends_without_a_close_frame(end, before):
     if end == "empty data":
         protocol.receive_data(b"")
     else:
-        {"eof": protocol.receive_eof, "abort": protocol.abort}[end]()
+        {"eof": lambda: protocol.receive_data(b""), "abort": protocol.abort}[end]()
     assert drain(protocol) == []
     assert protocol.state is State.CLOSED and protocol.lost and not protocol.open
     assert protocol.data_to_send() == b""
@@ -376,7 +376,7 @@ def test_7_1_5_the_stream_ends_without_a_close_frame(end, before):
 def test_messages_received_before_the_end_of_the_stream_are_still_there():
     protocol = server()
     protocol.receive_data(f(TEXT, b"one") + f(TEXT, b"two") + f(CLOSE, close_payload(1001)))
-    protocol.receive_eof()
+    protocol.receive_data(b"")
     assert drain(protocol) == ["one", "two"]
     assert protocol.close_status == (1001, "")
     assert protocol.data_to_send() == b"", "there is nobody left to answer"
@@ -384,7 +384,7 @@ def test_messages_received_before_the_end_of_the_stream_are_still_there():
 
 def test_answers_due_when_the_stream_ends_are_harmless():
     protocol = received(f(PING))
-    protocol.receive_eof()
+    protocol.receive_data(b"")
     protocol.data_to_send()
     assert protocol.state is State.CLOSED and not protocol.pending
 
@@ -392,7 +392,7 @@ def test_answers_due_when_the_stream_ends_are_harmless():
 def test_7_1_5_the_peers_code_outlives_the_end_of_the_stream():
     protocol = received(f(CLOSE, close_payload(4001, "mine")))
     protocol.data_to_send()
-    protocol.receive_eof()
+    protocol.receive_data(b"")
     assert protocol.close_status == (4001, "mine")
 
 

@@ -102,7 +102,7 @@ def test_signs_of_life_are_counted_per_arrival():
     protocol = server()
     events_of(protocol, b"\x81", b"\x80", b"1234")
     assert protocol.heard == 3
-    protocol.receive_eof()
+    protocol.receive_data(b"")
     assert protocol.heard == 3, "the end of the stream is no sign of life"
 
 
