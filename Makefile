@@ -10,6 +10,8 @@ STAMPS := $(VENV)/stamps
 RECIPE := pyproject.toml setup.cfg scripts/setup_venv.py
 # Options for the test runner: make test ARGS="--quick -k compression"
 ARGS   ?=
+# Options for the soak: make soak SOAK="--backends gevent --parts cycles"
+SOAK   ?=
 
 # A venv whose Python went away (upgraded, removed) holds nothing that can be used.
 ifneq ($(wildcard $(STAMPS)),)
@@ -17,7 +19,7 @@ ifneq ($(wildcard $(STAMPS)),)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench bench-full conformance fuzz simulate docs clean
+.PHONY: help demo test lint bench bench-full soak conformance fuzz simulate docs clean
 # Two pips must not work on one venv at the same time.
 .NOTPARALLEL:
 
@@ -26,6 +28,7 @@ help:
 	@echo "make test    lint, then every test suite; ARGS=\"--quick\" or \"--only NAME\" or \"-k EXPR\" for less"
 	@echo "make lint    ruff and mypy --strict"
 	@echo "make bench   the benchmarks, in a few minutes; make bench-full: every case, and the plots"
+	@echo "make soak    attacks, leaks and mixed traffic, for half an hour; SOAK=\"--cycles 500 --seconds 60\" for less"
 	@echo "make conformance   the Autobahn suite, hours of it; ARGS=\"--quick\" or \"--only MODE\" for less"
 	@echo "make fuzz    the protocol core under random and mutated bytes; FUZZ_SECONDS=60 for each target"
 	@echo "make simulate   100 000 random programs on a simulated machine and network; ARGS=\"--seeds N\" for less"
@@ -72,6 +75,9 @@ fuzz:
 SIMULATE_SECONDS ?= 3600
 simulate: $(STAMPS)/test
 	@$(PY) -m tests.simulation --seeds 100000 --limit $(SIMULATE_SECONDS) $(ARGS)
+
+soak: $(STAMPS)/test
+	@$(PY) -m soak $(SOAK)
 
 docs: $(STAMPS)/docs
 	@$(PY) scripts/progress.py "sphinx-build into build/docs" \

@@ -34,7 +34,10 @@ def main() -> int:
         print("the load generator runs on the subject's core")
     started = time.monotonic()
     facts = _facts(options, bench)
-    bench.run()
+    try:
+        bench.run()
+    except KeyboardInterrupt:
+        bench.figures.failures.append("interrupted: this is what had been measured until then")
     _say(f"measured for {time.monotonic() - started:.0f} s", last=True)
     print(table(bench.figures))
     print(goals_table(bench.figures))

@@ -1,1 +1,1 @@
-"""Hours in minutes: many connections, mixed traffic and attacks, and what is left of them.  ``make soak``, or ``python -m soak``."""
+"""Hours in minutes: connections, mixed traffic, attacks, and what is left of them.  ``make soak``, or ``python -m soak``."""

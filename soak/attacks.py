@@ -1,6 +1,6 @@
 """Attacks on a real server process, and how fast it serves the others meanwhile: `python -m soak.attacks SERVER SECONDS`.
 
-Servers: those of ``tests.servers.attacked``.  The attacker is a process of its own, and so are those who are to be served: this one.
+Servers: those of ``tests.servers.attacked``.  The attacker is a process of its own; those who are to be served are this one.
 """
 
 from __future__ import annotations

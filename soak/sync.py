@@ -1,7 +1,7 @@
 """The soak of one synchronous backend: `python -m soak.sync BACKEND PART AMOUNT`.
 
-Parts: ``cycles`` (so many connections, each with an ending drawn by lot), ``tls`` (one connection, both directions flat out, for so many
-seconds), ``traffic`` (several connections of every kind at once, for so many seconds).
+Parts: ``cycles`` (so many connections, each with an ending drawn by lot), ``tls`` (one connection, both directions flat out, for
+so many seconds), ``traffic`` (several connections of every kind at once, for so many seconds).
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from tests.support.world import World, certificate, client_context, read_request
 
 from .report import Finding, Held, say
 
-WARM_UP = 300
+WARM_UP = 300  # cycles
+MOST_WARM_UP = 30.0  # seconds of traffic
 SIZES = (0, 1, 60, 125, 126, 4000, 65535, 65536, 200_000)
 
 
@@ -188,13 +189,8 @@ def traffic(world: World, seconds: float) -> Finding:
     """Eight conversations at a time, of every kind, until the time is over."""
     servers = [Echo(world, secure, ping_interval=0.5, ping_timeout=20, close_timeout=2) for secure in (False, True)]
     counts, troubles = Counter[str](), list[str]()
-    cycle(world, servers[0].url, random.Random(0), Counter())
-    cycle(world, servers[1].url, random.Random(0), Counter())
-    world.sleep(1)
-    before = Held.now()
-    stop = world.clock() + seconds
 
-    def converse(seed: int) -> None:
+    def converse(seed: int, stop: float) -> None:
         dice = random.Random(seed)
         while world.clock() < stop and not troubles:
             try:
@@ -211,7 +207,10 @@ def traffic(world: World, seconds: float) -> Finding:
         )  # fmt: skip
         counts["connections"] += 1
         for _ in range(dice.randrange(100)):
-            batch = [os.urandom(size) if dice.random() < 0.5 else "\u2603" * (size // 3) for size in dice.choices(SIZES, k=dice.randrange(1, 4))]
+            batch = [
+                os.urandom(size) if dice.random() < 0.5 else "\u2603" * (size // 3)
+                for size in dice.choices(SIZES, k=dice.randrange(1, 4))
+            ]
             for message in batch:
                 ws.send(message)
             if dice.random() < 0.02:
@@ -225,11 +224,20 @@ def traffic(world: World, seconds: float) -> Finding:
                 ws.ping(b"soak")
         ENDINGS[dice.choice(list(ENDINGS))](ws)
 
-    tasks = [world.spawn(converse, seed) for seed in range(8)]
-    for task in tasks:
-        while not task.finished:
-            world.sleep(0.1)
-    del tasks, task
+    def for_seconds(time: float, first: int) -> None:
+        ends = []
+        stop = world.clock() + time
+        for seed in range(first, first + 8):
+            ends.append(world.event())
+            world.start(lambda seed=seed, end=ends[-1]: (converse(seed, stop), end.set()))  # type: ignore[misc]
+        for end in ends:
+            end.wait()
+
+    warm_up = min(MOST_WARM_UP, seconds / 4)
+    for_seconds(warm_up, 100)  # the allocator's and zlib's share
+    world.sleep(3)
+    before = Held.now()
+    for_seconds(seconds - warm_up, 0)
     after = Held.settled(before, world.sleep)
     for server in servers:
         server.end()

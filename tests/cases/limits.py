@@ -62,7 +62,9 @@ class Flood:
 
 @needs_proc
 @pytest.mark.parametrize(
-    "side, tls, receiving", [("client", False, True), ("server", True, False)], ids=["client-plain-received", "server-tls-adopted"]
+    "side, tls, receiving",
+    [("client", False, True), ("server", True, False)],
+    ids=["client-plain-received", "server-tls-adopted"],
 )
 def test_pings_faster_than_they_can_be_answered(world, side, tls, receiving):
     """The peer reads none of the pongs: they are not kept, but for a few, and it is answered again as soon as it reads."""
@@ -252,10 +254,12 @@ def test_a_few_final_blocks_are_fine(world, side):
 @needs_proc
 @both_sides
 @pytest.mark.parametrize(
-    "message", [b"x" * 1000, b"", "x" * 996 + "\U0001f409", "x" * (MIB - 4) + "\U0001f409"], ids=["bytes", "empty", "wide", "long"]
+    "message",
+    [b"x" * 1000, b"", "x" * 996 + "\U0001f409", "x" * (MIB - 4) + "\U0001f409"],
+    ids=["bytes", "empty", "wide", "long"],
 )
 def test_messages_that_nobody_receives(world, side, message):
-    """They stay with the peer; what is held is what was asked for, one message more at the most, and four bytes for a wide character."""
+    """They stay with the peer; held is what was asked for, one message more at the most, four bytes for a wide character."""
     ws, peer = world.open(side, max_unread_messages=256, max_unread_bytes=MIB, max_message_size=MIB)
     one = peer.message(message)
     growth = Growth()

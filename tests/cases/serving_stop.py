@@ -163,8 +163,8 @@ def test_stopping_while_connections_come(world):
 
 # Signals, in a process of their own
 
-PROGRAM = """
-import signal, sys, time
+PROGRAM = r"""
+import signal, sys, threading, time
 from simple_websocket import serve, ConnectionClosed
 options = {"backend": sys.argv[1]} if sys.argv[1] else {}
 mode = sys.argv[2]
@@ -173,7 +173,7 @@ def handler(ws):
     ws.send("welcome")
     for message in ws:
         ws.send(message)
-    print("handler ended", int(ws.close_reason), flush=True)
+    sys.stdout.write(f"handler ended {int(ws.close_reason)}\n")  # in one piece
     if mode == "stuck":
         from simple_websocket.backends import resolve
         resolve(None, options.get("backend")).sleep(60)
@@ -186,9 +186,15 @@ if mode == "ignored":
 else:
     signal.signal(signal.SIGTERM, mine)
 before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+
+def tell():
+    while signal.getsignal(signal.SIGTERM) == before[1]:  # serve_forever sets this one last
+        time.sleep(0.005)
+    print("port", server.port, flush=True)
+
 with serve(handler, **options) as server:
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
-    print("port", server.port, flush=True)
+    threading.Thread(target=tell, daemon=True).start()
     try:
         server.serve_forever()
     except KeyboardInterrupt:
@@ -216,7 +222,7 @@ def test_a_signal_stops_serve_forever(world, number):
     process.signal(number)
     assert [reader.result() for reader in readers] == [[1001]] * 50
     world.until(lambda: process.status is not None)
-    assert world.clock() - begun < 2
+    assert world.clock() - begun < 4  # well under one second when the machine has nothing else to do
     lines = process.output().splitlines()
     assert (process.status, sorted(lines)) == (0, ["handler ended 1001"] * 50 + ["the end"]), process.output()
 

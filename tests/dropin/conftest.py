@@ -50,8 +50,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """All modules' tests of a server one after the other, so that it is started once."""
     for item in items:
         if Path(__file__).parent in item.path.parents:
-            # python-engineio's client leaves a socket to the collector when its two threads end a connection at the same moment.
-            item.add_marker(pytest.mark.filterwarnings("ignore:unclosed <(ssl.SSLS|socket.s)ocket:ResourceWarning"))
+            # python-engineio's client leaves a socket to the collector when its two threads end a connection at the same moment,
+            # and aiohttp's session its TLS transport.
+            item.add_marker(pytest.mark.filterwarnings("ignore:unclosed (<ssl.SSLS|<socket.s|transport):ResourceWarning"))
     places = {number: entry for number, item in enumerate(items) if (entry := _entry_of(item))}
     order = {entry: number for number, entry in reversed(list(enumerate(places.values())))}
     sorted_items = [items[number] for number in sorted(places, key=lambda number: order[places[number]])]

@@ -35,16 +35,12 @@ THREADS, GEVENT = ("--threads", "100"), ("-k", "gevent")
 
 ECHO = {
     "flask_sock": script("examples/flask_sock/server.py"),
-    "flask_sock, gunicorn gthread": gunicorn("flask_sock", "server:app", *THREADS),
     "flask_sock, gunicorn gevent": gunicorn("flask_sock", "server:app", *GEVENT),
     "django": script("examples/django/server.py"),
-    "django, gunicorn gthread": gunicorn("django", "server:application", *THREADS),
     "django, gunicorn gevent": gunicorn("django", "server:application", *GEVENT),
     "bottle": script("examples/bottle/server.py"),
-    "bottle, gunicorn gthread": gunicorn("bottle", "server:app", *THREADS),
     "bottle, gunicorn gevent": gunicorn("bottle", "server:app", *GEVENT),
     "falcon": script("examples/falcon/server.py"),
-    "falcon, gunicorn gthread": gunicorn("falcon", "server:app", *THREADS),
     "falcon, gunicorn gevent": gunicorn("falcon", "server:app", *GEVENT),
 }
 

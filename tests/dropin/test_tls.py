@@ -93,7 +93,9 @@ def test_many_at_once(server: Running, transports: list[str]) -> None:
                 await one.sio.emit("tell", ("hall", number))
             received = [await one.next() for _ in range(10 + everybody * 10)]
             assert sorted(event for event in received if event[0] == "echo") == [("echo", number, n) for n in range(10)]
-            assert sorted(event for event in received if event[0] == "news") == sorted([("news", n) for n in range(everybody)] * 10)
+            assert sorted(event for event in received if event[0] == "news") == sorted(
+                [("news", n) for n in range(everybody)] * 10
+            )
 
     async def all_of_them() -> None:
         together, ready = asyncio.Event(), asyncio.Semaphore(0)

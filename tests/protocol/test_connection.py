@@ -427,3 +427,20 @@ def test_a_close_can_be_checked_without_a_connection():
     for code, reason in ((1004, ""), (2999, ""), (5000, ""), (1000, "\ud800")):
         with pytest.raises(ValueError):
             check_close(code, reason)
+
+
+def test_a_violation_that_is_to_be_told_later():
+    """Whoever reads ahead keeps it until what came before it has been received."""
+    protocol = server()
+    protocol.defers_failures = True
+    assert events_of(protocol, f(TEXT, b"before"), f(3)) == ["before"]
+    assert protocol.failure is None and protocol.violation is not None and protocol.open
+    protocol.fail()
+    assert protocol.failure is not None and protocol.failure[0] == 1002 and not protocol.open
+    assert [seen.opcode for seen in told(protocol)] == [CLOSE]
+
+
+def test_without_a_violation_there_is_no_failure():
+    protocol = server()
+    protocol.fail()
+    assert protocol.failure is None and protocol.open and protocol.data_to_send() == b""

@@ -314,3 +314,12 @@ def test_every_level_works(level, memory_level):
     inflater = Inflater(12, False)
     for _ in range(2):
         assert inflater.inflate(deflater.deflate(data), True, len(data)) == data
+
+
+def test_many_final_blocks_in_one_message_are_refused():
+    """Each takes an inflater of its own to read, for two bytes."""
+    inflater = Inflater(15, False)
+    assert inflater.inflate(b"\x03\x00" * 10 + b"\x00", True, 100) == b""
+    with pytest.raises(ProtocolViolation) as error:
+        inflater.inflate(b"\x03\x00" * 10_000 + b"\x00", True, 100)
+    assert error.value.code == 1007

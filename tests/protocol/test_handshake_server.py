@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from simple_websocket.errors import ConnectionError
 from simple_websocket.protocol.deflate import Compression
-from simple_websocket.protocol.handshake import ServerHandshake
+from simple_websocket.protocol.handshake import ServerHandshake, rejection
 
 from .http_text import ODD_TEXT, WEIRD_TEXT, http_fields
 
@@ -255,3 +255,10 @@ def test_accepting_twice_is_a_mistake_of_ours():
     handshake.accept(None)
     with pytest.raises(ValueError):
         handshake.accept(None)
+
+
+def test_the_response_of_a_rejection():
+    with pytest.raises(ConnectionError) as error:
+        ServerHandshake("POST", "/", [], None)
+    head, _, body = rejection(error.value).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 ") and b"Connection: close" in head and b"POST" in body

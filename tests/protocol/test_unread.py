@@ -33,3 +33,11 @@ def test_in_their_order():
     for message in ("a", b"b", "c"):
         unread.put(message)
     assert [unread.take() for _ in range(3)] == ["a", b"b", "c"]
+
+
+def test_nothing_left():
+    unread = Unread(1, 10)
+    assert unread.take() is None and unread.take_late() is None
+    unread.put("only")
+    assert unread.take_late() == "only"
+    assert unread.take() is None

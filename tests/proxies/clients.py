@@ -28,6 +28,7 @@ BACKOFF = (0.02, 0.3)  # seconds before another attempt: the first, the longest
 NO_ECHO = 20.0
 OPEN_TIMEOUT = 20.0  # not to give up what then counts as one long wait
 REPORT = 0.1
+LONGEST_WAIT = 5.0
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
@@ -104,7 +105,7 @@ def main(url: str, count: int) -> None:
     now = time.monotonic()
     waits = [wait_of(member, now) for member in members]  # one that still waits counts as well
     stop.set()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     for member in members:
         member.join(max(0.0, deadline - time.monotonic()))
     print(
@@ -172,10 +173,11 @@ class Crowd:
         return self.now
 
 
-def check(report: dict[str, Any], ledger: Path, graceful: bool = True) -> None:
-    """Nothing acknowledged was lost or doubled, nobody waited too long.
+def check(report: dict[str, Any], ledger: Path, graceful: bool = True, slowness: float = 1.0) -> None:
+    """Nothing acknowledged was lost or doubled, nobody waited longer than five seconds.
 
     :param graceful: no process was killed, so what the server has sent must have arrived.
+    :param slowness: of the machine, by which the five seconds are multiplied.
     """
     entries = Counter(ledger.read_text().splitlines())
     doubled = [entry for entry, times in entries.items() if times > 1]
@@ -190,7 +192,7 @@ def check(report: dict[str, Any], ledger: Path, graceful: bool = True) -> None:
         assert not vanished, f"{len(vanished)} echoes were sent and did not arrive: {vanished[:10]}"
     assert not report["faults"], report["faults"][:10]
     assert not report["stuck"], f"{report['stuck']} clients do not end"
-    assert report["longest_wait"] <= 5.0, f"a client waited {report['longest_wait']:.1f} s"
+    assert report["longest_wait"] <= LONGEST_WAIT * slowness, f"a client waited {report['longest_wait']:.1f} s"
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import re
 import shutil
 import signal
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from tests.servers.conftest import Certificates
 KINDS = ["nginx", "haproxy"]
 
 TIME_LIMIT = 300  # seconds; an application that nobody stops ends by itself after that
+
+USUAL_START = 1.5  # seconds within which an application starts on a machine that has nothing else to do
 
 CONFIGURATIONS = ROOT / "docs" / "proxies"
 
@@ -65,6 +68,8 @@ class Application(ServerProcess):
     """
 
     def __init__(self, folder: Path, options: Sequence[str], address: str = "", ledger: Path | None = None) -> None:
+        #: How much longer than usual it took to start: a machine that is busy with something else makes clients wait.
+        self.slowness = 1.0
         self._also = address
         self._options = options
         environment = {} if ledger is None else {"LEDGER": str(ledger)}
@@ -78,6 +83,11 @@ class Application(ServerProcess):
     def _arguments(self, port: int) -> list[str]:
         binds = ["--bind", f"127.0.0.1:{port}"] + (["--bind", self._also] if self._also else [])
         return ["-m", "tests.proxies.launch", "gunicorn", str(TIME_LIMIT), *binds, *self._options]
+
+    def start(self) -> None:
+        started = time.monotonic()
+        super().start()
+        self.slowness = max(1.0, (time.monotonic() - started) / USUAL_START)
 
     def shut_down(self, within: float) -> None:
         """Tell it to stop and wait until it has."""

@@ -54,12 +54,12 @@ def test_rolling(kind: str, worker: str, start: Start, ledger: Path) -> None:
     """What HUP does: new workers, and the old ones go."""
     application, proxy = start(worker, kind)
     with Crowd(url(proxy), CLIENTS) as crowd:
-        old = crowd.all_served_by(set(), within=10)
+        old = crowd.all_served_by(set(), within=20)
         for _ in range(RESTARTS):
             os.kill(application.pid, signal.SIGHUP)
-            old |= crowd.all_served_by(old, within=10)
+            old |= crowd.all_served_by(old, within=20)
         report = crowd.stop()
-    check(report, ledger)
+    check(report, ledger, slowness=application.slowness)
     assert set(report["closes"]) == {"1001"}, report["closes"]
     assert not application.tracebacks()
 
@@ -69,16 +69,16 @@ def test_rolling(kind: str, worker: str, start: Start, ledger: Path) -> None:
 def test_stopped_and_started_again(kind: str, how: str, start: Start, ledger: Path) -> None:
     application, proxy = start("gthread", kind)
     with Crowd(url(proxy), CLIENTS) as crowd:
-        old = crowd.all_served_by(set(), within=10)
+        old = crowd.all_served_by(set(), within=20)
         if how == "stopped":
-            application.shut_down(within=5)
+            application.shut_down(within=5 * application.slowness)
         else:
             application.kill()
-        crowd.wait_until(lambda now: now["waiting"] == CLIENTS, within=4, what="every client has noticed")
+        crowd.wait_until(lambda now: now["waiting"] == CLIENTS, within=10, what="every client has noticed")
         application.start()
-        crowd.all_served_by(old, within=5)
+        crowd.all_served_by(old, within=20)
         report = crowd.stop()
-    check(report, ledger, graceful=how == "stopped")
+    check(report, ledger, graceful=how == "stopped", slowness=application.slowness)
     assert report["closes"] == {"1001" if how == "stopped" else "1006": CLIENTS}
     # While there is no application the proxies say so, nginx with 502 and HAProxy with 503. HAProxy says 502 of a
     # request that was in the application's hands when it went.
@@ -104,7 +104,7 @@ def test_a_client_that_comes_back(start: Start) -> None:
     with ThreadPoolExecutor(1) as pool:
         result = pool.submit(keep_connected, url(proxy), talk)
         assert connected.wait(10)
-        application.shut_down(within=5)
+        application.shut_down(within=5 * application.slowness)
         application.start()
         assert result.result(timeout=20) == "done"
     assert served_by[0] != served_by[1]

@@ -32,17 +32,17 @@ def test_rolling_restart(worker: str, tmp_path: Path) -> None:
     ledger = tmp_path / "ledger"
     with Application(tmp_path, OPTIONS[worker], ledger=ledger) as application:
         with Crowd(f"ws://{application.address}/ledger", CLIENTS) as crowd:
-            old = crowd.all_served_by(set(), within=15)
+            old = crowd.all_served_by(set(), within=20)
             for _ in range(RESTARTS):
                 os.kill(application.pid, signal.SIGHUP)
-                deadline = time.monotonic() + GONE_WITHIN[worker]
-                new = crowd.all_served_by(old, within=15)
+                deadline = time.monotonic() + GONE_WITHIN[worker] * application.slowness
+                new = crowd.all_served_by(old, within=20)
                 while left := [pid for pid in old if Path(f"/proc/{pid}").exists()]:
                     assert time.monotonic() < deadline, f"workers {left} have not gone in time\n{application.log_tail()}"
                     time.sleep(0.05)
                 old = new
             report = crowd.stop()
-        check(report, ledger)
+        check(report, ledger, slowness=application.slowness)
         print(f"{len(report['acknowledged'])} of {report['sent']} acknowledged, longest wait {report['longest_wait']:.2f} s")
         # Each client was told, each time, that the server goes away, and nobody just lost the connection.
         assert set(report["closes"]) == {"1001"}, report["closes"]

@@ -63,7 +63,9 @@ class Machine:
             in_main_thread=self._in_main_thread,
         )
         self.keeper: Keeper = keeper_for(self.backend)
-        self.keeper._links = Ordered()  # type: ignore[assignment]
+        for name, value in vars(self.keeper).items():
+            if isinstance(value, set):
+                setattr(self.keeper, name, Ordered())
 
     def new_descriptor(self, what: Any) -> int:
         """The lowest number that is free, as everywhere."""

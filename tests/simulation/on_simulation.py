@@ -17,6 +17,9 @@ from .primitives import Lock
 from .scheduler import Scheduler
 from .users import Interruption
 
+#: A choice costs what a system call does, or the cases that do something for a second would do it a million times.
+TICK = 1e-5
+
 __all__ = ["Complaints", "SimulatedWorld"]
 
 
@@ -34,7 +37,7 @@ class SimulatedWorld(World):
 
     def __init__(self, seed: int, threads: bool, weather: Weather, gap: int) -> None:
         super().__init__()
-        self.scheduler = Scheduler(seed, limit=5_000_000)
+        self.scheduler = Scheduler(seed, limit=5_000_000, tick=TICK)
         self.clock = self.scheduler.clock  # type: ignore[assignment]
         self.machine = Machine(self.scheduler, Network(self.scheduler, weather), threads=threads)
         self.event = self.machine.backend.event_class  # type: ignore[assignment]

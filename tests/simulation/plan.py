@@ -139,7 +139,10 @@ def _iterator(dice: random.Random) -> list[Step]:
 
 
 def _pinger(dice: random.Random) -> list[Step]:
-    return [step for _ in range(dice.choice((1, 4))) for step in (("ping", dice.choice((0, 8, 125))), ("sleep", dice.random() * 0.1))]
+    steps: list[Step] = []
+    for _ in range(dice.choice((1, 4))):
+        steps += [("ping", dice.choice((0, 8, 125))), ("sleep", dice.random() * 0.1)]
+    return steps
 
 
 def _closer(dice: random.Random) -> list[Step]:

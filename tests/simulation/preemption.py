@@ -19,7 +19,10 @@ __all__ = ["MODULES", "begin", "end", "install", "restore"]
 
 #: The modules whose statements count: all that runs while locks are taken and let go.  What is below them (frames, messages,
 #: deflate) is used under one lock, and how the statements of a pure function follow each other makes no difference.
-MODULES = ("keeper", "link", "inbound", "outbound", "transport", "protocol.connection", "protocol.unread", "protocol.clock")
+MODULES = (
+    "keeper", "watch", "link", "inbound", "outbound", "transport",
+    "protocol.connection", "protocol.control", "protocol.unread", "protocol.clock",
+)  # fmt: skip
 
 _NEVER = 10**12
 _CALL = "__checkpoint__"

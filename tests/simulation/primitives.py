@@ -1,4 +1,4 @@
-"""Lock, event and thread of the simulation, as the standard library has them; each call is a place where somebody else may run."""
+"""Lock, event and thread of the simulation, as the standard library has them; at each call somebody else may run."""
 
 from __future__ import annotations
 

@@ -18,9 +18,6 @@ from greenlet import GreenletExit, getcurrent, greenlet
 
 __all__ = ["Deadlock", "Livelock", "Scheduler", "Task"]
 
-#: Seconds that a choice costs, so that a task which only looks at the clock in a loop sees it move.
-TICK = 1e-6
-
 START = 1000.0
 
 
@@ -57,9 +54,10 @@ class Scheduler:
     :param stall: probability that a task is held up for a moment where another one could run.
     :param limit: choices after which it is a livelock.
     :param trace: whether to note what happens.
+    :param tick: seconds that a choice costs, so that a task which only looks at the clock in a loop sees it move.
     """
 
-    def __init__(self, seed: Any = 0, stall: float = 0.0, limit: int = 10**9, trace: bool = False) -> None:
+    def __init__(self, seed: Any = 0, stall: float = 0.0, limit: int = 10**9, trace: bool = False, tick: float = 1e-6) -> None:
         self.random = random.Random(seed)
         self.now = START
         self.steps = 0
@@ -72,6 +70,7 @@ class Scheduler:
         self.tasks: dict[Task, None] = {}  # not finished, in the order in which they were made
         self._dice = self.random.random
         self._stall = stall
+        self._tick = tick
         self._limit = limit
         self._ready: list[Task] = []
         self._timers: list[tuple[float, int, Any, int]] = []
@@ -110,7 +109,7 @@ class Scheduler:
         if self.dead:
             return
         self.steps += 1
-        self.now += TICK
+        self.now += self._tick
         if self._timers and self._timers[0][0] <= self.now:
             self._fire()
         if self.steps > self._limit:

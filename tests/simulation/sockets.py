@@ -201,6 +201,7 @@ class Socket(Watchable):
         else:
             other = Socket(listener._machine)
             self._network.connect(self, other)
+            other._address = listener._address
             listener.on_connection(other)
             listener._queue.append(other)
             listener.changed()

@@ -2,9 +2,11 @@
 
 What it cannot, and why:
 
-* cases with the mark ``tls``, and those of ``secure.py``: OpenSSL is no primitive that a backend supplies;
+* cases with the mark ``tls``, and those of ``secure.py`` and ``tls.py``: OpenSSL is no primitive that a backend supplies;
 * cases that start another process, or have one for a peer: nothing in there would be on this scheduler;
 * cases of `serve`: listening there asks for more of a socket than the simulated ones have;
+* cases that have the kernel interrupt system calls or drop packets, or cut TCP with sockets of its own;
+* cases of ``limits.py``: floods for a time, and how much memory and time they cost, which here is neither real nor scarce;
 * cases about which of the three presets is found from an injected class, a socket or what is monkey-patched: this one is
   none of them and is always passed as a record.
 
@@ -13,10 +15,10 @@ Of the worlds, those with a rough network are no place for cases that rely on on
 
 import inspect
 
-from tests.cases import independent, secure, serving, serving_addresses, serving_http, serving_limits, serving_stop
+from tests.cases import independent, limits, secure, serving, serving_addresses, serving_http, serving_limits, serving_stop, tls
 from tests.support.matrix import all_cases, written_cases
 
-NEEDS_TLS = {name for name in vars(secure) if name.startswith("test_")}
+NEEDS_TLS = {name for module in (secure, tls) for name in vars(module) if name.startswith("test_")}
 NEEDS_PROCESSES = {name for name in vars(independent) if name.startswith("test_")} | {
     "test_a_program_with_an_open_client_exits",
     "test_ctrl_c_ends_a_program_that_receives",
@@ -35,7 +37,14 @@ LISTENS = {
     for name in vars(module)
     if name.startswith("test_")
 }
-LEFT_OUT = NEEDS_TLS | NEEDS_PROCESSES | IS_ABOUT_PRESETS | LISTENS
+NEEDS_THE_KERNEL = {
+    "test_a_half_open_peer_is_noticed_by_the_keepalive",
+    "test_a_half_open_peer_is_not_waited_for",
+    "test_signals_all_the_time",
+    "test_tcp_cut_at_every_byte",
+}
+MEASURES = {name for name in vars(limits) if name.startswith("test_")}
+LEFT_OUT = NEEDS_TLS | NEEDS_PROCESSES | NEEDS_THE_KERNEL | MEASURES | IS_ABOUT_PRESETS | LISTENS
 
 NEEDS_A_FAIR_NETWORK = {
     "test_requests_that_are_no_handshake": "reads the answer at once",
@@ -51,4 +60,3 @@ def test_every_case_is_run_here_or_left_out_for_a_reason():
     here = {name for name, value in globals().items() if name.startswith("test_") and inspect.isfunction(value)}
     assert here - {"test_every_case_is_run_here_or_left_out_for_a_reason"} == written_cases() - LEFT_OUT
     assert LEFT_OUT <= written_cases() and NEEDS_A_FAIR_NETWORK.keys() <= written_cases()
-

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from simple_websocket import ConnectionClosed
@@ -95,13 +96,12 @@ class User:
         if what == "receive":
             return self._call("receive", lambda: ws.receive(step[1]), timeout=step[1]) != "closed"
         if what == "iterate":
-            messages = iter(ws)
-            while True:
-                outcome = self._call("receive", lambda: next(messages, _END))
-                if outcome == "closed":
-                    return False
-                if outcome == "interrupted":  # a generator that was left by an exception is over
-                    messages = iter(ws)
+            outcome = ""
+            while outcome != "closed":
+                if outcome in ("", "interrupted"):  # a generator that was left by an exception is over
+                    following = partial(next, iter(ws), _END)
+                outcome = self._call("receive", following)
+            return False
         if what == "ping":
             return self._call("ping", lambda: ws.ping(bytes(step[1]))) != "closed"
         assert what == "close"

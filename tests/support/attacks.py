@@ -84,8 +84,12 @@ ATTACKS = {
         Attack("pings-when-nobody-receives", again=_frames(PING, b"!" * 125), path="/deaf"),
         Attack("empty-fragments", frame(TEXT, fin=False, masked=True), _frames(CONTINUATION, fin=False)),
         Attack(
-            "fragments", frame(BINARY, fin=False, masked=True), _frames(CONTINUATION, b"x" * 50, fin=False),
-            connections=2, holds=3 * MAX_MESSAGE, ended=True,
+            "fragments",
+            frame(BINARY, fin=False, masked=True),
+            _frames(CONTINUATION, b"x" * 50, fin=False),
+            connections=2,
+            holds=3 * MAX_MESSAGE,
+            ended=True,
         ),  # fmt: skip
         Attack("lying-header", _header(BINARY, MAX_MESSAGE), connections=64),
         Attack("impossible-header", _header(BINARY, 1 << 62), connections=8, ended=True),
@@ -95,16 +99,25 @@ ATTACKS = {
         Attack("unread-wide-text", again=_frames(TEXT, ("x" * 996 + "\U0001f409").encode()), path="/deaf", holds=4 * MAX_UNREAD),
         Attack("tiny-messages", again=_frames(TEXT)),
         Attack(
-            "bomb", frame(BINARY, _deflated(bytes(64 * MIB)), rsv=0x40, masked=True), headers=(_DEFLATE,),
-            holds=3 * MAX_MESSAGE, ended=True,
+            "bomb",
+            frame(BINARY, _deflated(bytes(64 * MIB)), rsv=0x40, masked=True),
+            headers=(_DEFLATE,),
+            holds=3 * MAX_MESSAGE,
+            ended=True,
         ),  # fmt: skip
         Attack(
-            "bomb-that-just-fits", again=frame(BINARY, _deflated(bytes(MAX_MESSAGE)), rsv=0x40, masked=True),
-            headers=(_DEFLATE,), path="/deaf", holds=MAX_UNREAD + 3 * MAX_MESSAGE,
+            "bomb-that-just-fits",
+            again=frame(BINARY, _deflated(bytes(MAX_MESSAGE)), rsv=0x40, masked=True),
+            headers=(_DEFLATE,),
+            path="/deaf",
+            holds=MAX_UNREAD + 3 * MAX_MESSAGE,
         ),  # fmt: skip
         Attack(
-            "final-blocks", frame(BINARY, b"\x03\x00" * (MAX_MESSAGE // 2), rsv=0x40, masked=True), headers=(_DEFLATE,),
-            holds=2 * MAX_MESSAGE, ended=True,
+            "final-blocks",
+            frame(BINARY, b"\x03\x00" * (MAX_MESSAGE // 2), rsv=0x40, masked=True),
+            headers=(_DEFLATE,),
+            holds=2 * MAX_MESSAGE,
+            ended=True,
         ),  # fmt: skip
         Attack("reads-nothing", path="/talk", holds=256 * KIB),
         Attack("one-byte-a-second", again=frame(TEXT, bytes(100), masked=True)[:1], pause=1.0, connections=64),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -71,10 +72,10 @@ class Program:
     def __init__(self, world: World, code: str, *arguments: str) -> None:
         self._process = process = Process(world, world.preamble + code, world.options.get("backend", ""), *arguments)
         world.on_cleanup(process.end)
-        world.until(lambda: process.status is not None or "\n" in process.output().partition("port ")[2], 20, "the port")
-        port, _, _ = process.output().partition("port ")[2].partition("\n")
-        assert port.isdigit(), process.output()
-        self.url = f"ws://127.0.0.1:{port}/"
+        world.until(lambda: process.status is not None or self._begun(), 20, "the port")
+        begun = self._begun()
+        assert begun, process.output()
+        self.url = f"ws://127.0.0.1:{begun.group(1)}/"
         self.signal = process.signal
 
     @property
@@ -83,7 +84,11 @@ class Program:
 
     def output(self) -> str:
         """What it has said since it listens."""
-        return self._process.output().partition("port ")[2].partition("\n")[2]
+        begun = self._begun()
+        return begun.string[begun.end() :] if begun else ""
+
+    def _begun(self) -> re.Match[str] | None:
+        return re.search(r"^port (\d+)\n", self._process.output(), re.MULTILINE)
 
 
 def get(target: str = "/", method: str = "GET", version: str = "1.1", *headers: str) -> bytes:
