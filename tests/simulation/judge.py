@@ -13,9 +13,11 @@ __all__ = ["judge_calls", "judge_messages"]
 #: Seconds that a call may take beyond what its arguments say, on a machine that does not hold tasks up.
 SLACK = 0.2
 
-#: Seconds that ending a connection may take beside the closing handshake: waiting for the server to end TCP, for the keeper
-#: to let go, and for the locks of those who were woken.
-ENDING = 0.5 + 1.0 + 1.0
+#: Seconds that ending a connection may take beside the closing handshake: waiting for the server to end TCP.  The keeper lets
+#: go, and those who were woken let go of their locks, within moments; that these waits are bounded as well (a second each) is
+#: there for what nobody has thought of, and hides a lost wake-up, so it is not allowed for.
+EOF_WAIT = 0.5
+ENDING = EOF_WAIT + 1.0 + 1.0
 
 
 def judge_calls(ledger: Ledger) -> None:
@@ -36,9 +38,9 @@ def judge_calls(ledger: Ledger) -> None:
 
 def _bound(call: Call, close_timeout: float) -> float | None:
     if call.what == "close":
-        return close_timeout + ENDING
+        return close_timeout + EOF_WAIT
     if call.what == "receive" and call.timeout is not None:
-        return call.timeout + (close_timeout + ENDING if call.outcome in ("closed", "interrupted") else 0)
+        return call.timeout + (close_timeout + EOF_WAIT if call.outcome in ("closed", "interrupted") else 0)
     return None
 
 

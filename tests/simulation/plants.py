@@ -100,16 +100,6 @@ def nobody_looks_after_letting_go() -> Patch:
     return outbound.Outbound, "send", send
 
 
-def watched_for_ever() -> Patch:
-    """The keeper lets a connection go and leaves its socket in the selector."""
-
-    def let_go(self: Any, watched: Any) -> None:
-        self._links.discard(watched)
-        self._deadlines.drop(watched)
-
-    return keeper.Keeper, "let_go", let_go
-
-
 def the_lock_is_kept() -> Patch:
     """An exception from outside in receive() leaves the read lock taken."""
 
@@ -134,7 +124,6 @@ PLANTS: dict[str, Callable[[], Patch]] = {
         keeper_without_the_read_lock,
         the_rest_is_forgotten,
         nobody_looks_after_letting_go,
-        watched_for_ever,
         the_lock_is_kept,
     )
 }
