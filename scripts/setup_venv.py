@@ -21,7 +21,7 @@ RECIPE = [ROOT / "pyproject.toml", ROOT / "setup.cfg", ROOT / "scripts" / "setup
 # purpose -> extras of pyproject.toml
 PURPOSES = {
     "demo": "demo",
-    "test": "gevent,eventlet,demo,aio,dropin,test,lint",
+    "test": "gevent,eventlet,demo,aio,servers,dropin,test,lint",
     "matrix": "test",  # the suites that run on every interpreter
     "conformance": "conformance",
     "fuzz": "fuzz",  # in a venv of its own: see fuzz.py

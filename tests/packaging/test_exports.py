@@ -45,7 +45,7 @@ COMMON_2X = {
     "max_unread_messages": 256,
     "max_unread_bytes": 1048576,
 }
-SERVER_2X = {**COMMON_2X, "sock": None}
+SERVER_2X = {**COMMON_2X, "sock": None, "allowed_origins": None, "check_request": None, "response_headers": None}
 CLIENT_2X = {**COMMON_2X, "selector_class": None, "open_timeout": 10.0}
 
 METHODS = [
