@@ -112,6 +112,8 @@ class AioOutbound:
         if not frame or self._transport is None:
             return
         if isinstance(frame, bytes):
+            if self._transport.is_closing():
+                return  # asyncio would log it
             if self.writable and not self._outbox:
                 self._written += len(frame)
                 self._transport.write(frame)

@@ -83,6 +83,6 @@ def _take_back(sock: Any, base: type, arguments: tuple[Any, ...]) -> None:
         failed = bool(arguments) and isinstance(arguments[0], bytes) and arguments[0][:10] in (b"HTTP/1.1 5", b"HTTP/1.0 5")
         code = CloseReason.INTERNAL_ERROR if failed and not told_to_stop() else CloseReason.GOING_AWAY
         if found.thread == threading.get_ident():
-            link.leave(code)
+            link.go_away(code, wait=True)
         else:
             link.abandon(code)  # a server's own thread serves others meanwhile

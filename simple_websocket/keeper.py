@@ -242,9 +242,9 @@ class Keeper:
             if link.turn != link.seen and not link.finished:
                 link.seen = link.turn
                 continue
-            # Set before asking: who lets go of the lock looks at it afterwards.
+            # Set before asking: who lets go of the lock, or ends the connection, looks at it afterwards.
             link.parked = True
-            if link.read_lock.locked():
+            if link.read_lock.locked() and not link.finished:
                 self._looked.discard(link)
                 continue
             link.parked = False
@@ -297,7 +297,9 @@ class Keeper:
                 self._safely(type(link).on_deadline, link, now)
                 self._safely(self._watch, link)
                 due = link.protocol.next_deadline()
-            if link in self._links and not link.finished:
+            if link.finished:
+                self.let_go(link)
+            elif link in self._links:
                 # Not at once again: whoever is ending the connection has to get his turn.
                 self._deadlines.put(link, None if due is None else max(due, now + _PAUSE))
 

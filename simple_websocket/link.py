@@ -101,7 +101,7 @@ class Link:
                 with self.read_lock:
                     return self._receive(None)
             finally:
-                if self.parked:  # looked at behind the lock: see Keeper._look_around
+                if self.parked:  # as in _stop_reading
                     self._keeper.unpark(self)
         deadline = self._clock() + timeout
         if not acquire(self.read_lock, deadline, self._clock):
@@ -112,9 +112,7 @@ class Link:
         try:
             return self._receive(deadline)
         finally:
-            self.read_lock.release()
-            if self.parked:
-                self._keeper.unpark(self)
+            self._stop_reading()
 
     def _receive(self, deadline: float | None) -> str | bytes | None:
         """Return what was read ahead, or read; the read lock is held."""
@@ -186,6 +184,12 @@ class Link:
             raise protocol.closed_error()
         return max(0.0, (close_by if deadline is None else min(close_by, deadline)) - now)
 
+    def _stop_reading(self) -> None:
+        """Let go of the read lock; the keeper may have left the connection to whoever had it (Keeper._look_around)."""
+        self.read_lock.release()
+        if self.parked:
+            self._keeper.unpark(self)
+
     # Sending
 
     def send(self, data: Any) -> None:
@@ -217,7 +221,7 @@ class Link:
             try:
                 self._inbound.read_ahead()
             finally:
-                self.read_lock.release()
+                self._stop_reading()
         self._call_keeper()
         if self.finished:
             self._dispose(reading=False, patient=False)  # which had to wait for us
@@ -236,25 +240,24 @@ class Link:
             self._outbound.close(code, reason, deadline)
         self._complete(deadline)
 
-    def leave(self, code: int) -> None:
-        """Close the connection because the web server goes on with its request; give the peer a second for its part."""
-        if self.finished or os.getpid() != self._pid:
-            return
-        self.go_away(code)
-        self._complete(self.protocol.start_close_timer(self._clock()))
+    def go_away(self, code: int = CloseReason.GOING_AWAY, wait: bool = False) -> None:
+        """Send a Close frame; within a second everybody is woken with ConnectionClosed.
 
-    def go_away(self, code: int = CloseReason.GOING_AWAY) -> None:
-        """Send a Close frame without waiting for anything; within a second everybody is woken with ConnectionClosed."""
+        :param code: close code.  Default: 1001.
+        :param wait: whether to wait for that, for a web server that goes on with its request.  Default: ``False``.
+        """
         if self.finished or os.getpid() != self._pid:
             return
         if self.read_lock.acquire(blocking=False):
             try:
                 self._inbound.read_ahead()  # what has arrived before can still be received
             finally:
-                self.read_lock.release()
+                self._stop_reading()
         self.protocol.leave(code, self._clock())
         self._outbound.flush()
         self._call_keeper()
+        if wait:
+            self._complete(self.protocol.start_close_timer(self._clock()))
 
     def _complete(self, deadline: float) -> None:
         """Read until the closing handshake is complete or its time is over, and end TCP."""
@@ -263,7 +266,7 @@ class Link:
                 self._inbound.read_to_the_end(deadline)
                 self._finish(reading=True)
             finally:
-                self.read_lock.release()
+                self._stop_reading()
         self._finish(reading=False)
 
     def _finish(self, reading: bool, patient: bool = True, by_keeper: bool = False) -> None:
@@ -303,7 +306,7 @@ class Link:
                 self._disposed = True
                 self._outbound.lock.release()
             if not reading:
-                self.read_lock.release()
+                self._stop_reading()
 
     def abandon(self, code: int = CloseReason.GOING_AWAY) -> None:
         """End a connection that nobody can use any more, without waiting for anything: for finalizers."""
