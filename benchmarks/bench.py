@@ -29,6 +29,7 @@ _START_TIMEOUT = 30.0
 _ANSWER_TIMEOUT = 60.0
 _SETTLE = 0.3  # seconds after which a subject has done what opening and closing connections left to do
 _WARM_UP = 0.05  # seconds
+_FOR_EACH = 250e-6  # seconds
 _WARM_CONNECTIONS = 4
 # A peer without keepalive, or with a thread for it on every connection, is not what thousands of connections are held with.
 _SCALED = ("ours-threads", "ours-gevent", "ours-asyncio", "websockets-asyncio", "aiohttp")
@@ -123,9 +124,11 @@ class Bench:
     def _echo(self, experiment: str, subject: Subject, child: Child, port: int, case: Case, number: int) -> None:
         """Connect, warm up, measure, hang up."""
         load = self._open(subject, port, case)
-        load.ask(_ANSWER_TIMEOUT, run=_WARM_UP)
+        # Thousands of connections need their time until each has had some echoes.
+        seconds = max(self._plan.seconds, case.connections * _FOR_EACH)
+        load.ask(_ANSWER_TIMEOUT, run=max(_WARM_UP, seconds / 4))
         before = child.cpu
-        done = load.ask(_ANSWER_TIMEOUT + self._plan.seconds, run=self._plan.seconds)
+        done = load.ask(_ANSWER_TIMEOUT + seconds, run=seconds)
         spent = child.cpu - before
         load.ask(_ANSWER_TIMEOUT, close=True)
         messages = done["messages"]

@@ -11,7 +11,7 @@ from .wiretap import Wiretap
 __all__ = ["judge_calls", "judge_messages"]
 
 #: Seconds that a call may take beyond what its arguments say, on a machine that does not hold tasks up.
-SLACK = 0.05
+SLACK = 0.1
 
 #: Seconds that ending a connection may take beside the closing handshake: waiting for the server to end TCP.  The keeper lets
 #: go, and those who were woken let go of their locks, within moments; that these waits are bounded as well (a second each) is

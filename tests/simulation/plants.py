@@ -48,16 +48,19 @@ def no_write_lock() -> Patch:
 
 def cleared_after_the_check() -> Patch:
     """The keeper looks whether there is something to do, then clears its wake-up, then waits."""
-    original = keeper.Sockets.select
+    original = keeper.Keeper._patience
 
-    def select(self: Any, timeout: Any) -> Any:
+    def patience(self: Any, sockets: Any) -> Any:
+        timeout = original(self, sockets)
+        for _ in range(5):
+            self._backend.sleep(0)
         try:
-            self._wake_in.recv(4096)
+            sockets._wake_in.recv(4096)
         except OSError:
             pass
-        return original(self, timeout)
+        return timeout
 
-    return keeper.Sockets, "select", select
+    return keeper.Keeper, "_patience", patience
 
 
 def no_wake_up_on_close() -> Patch:
