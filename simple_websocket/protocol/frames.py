@@ -35,6 +35,13 @@ Piece = tuple[int, bool, bool, bytes, bool]
 _COPY_LIMIT = 64 * 1024
 
 
+# Of the short frames that a server sends, which are nearly all there are.
+_SHORT_HEADERS = {
+    first: [bytes((first, size)) for size in range(MAX_CONTROL_PAYLOAD + 1)]
+    for first in (_FIN | rsv1 | opcode for rsv1 in (0, RSV1) for opcode in sorted(_OPCODES))
+}
+
+
 def encode(opcode: int, payload: bytes, masked: bool, rsv1: int = 0) -> Frame:
     """Return one final frame: its bytes, or header and payload apart when joining them would copy much.
 
@@ -45,6 +52,8 @@ def encode(opcode: int, payload: bytes, masked: bool, rsv1: int = 0) -> Frame:
     """
     size = len(payload)
     first = _FIN | rsv1 | opcode
+    if size <= MAX_CONTROL_PAYLOAD and not masked:
+        return _SHORT_HEADERS[first][size] + payload
     mask_bit = _MASK if masked else 0
     if size < 126:
         header = bytes((first, mask_bit | size))
