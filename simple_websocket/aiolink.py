@@ -252,8 +252,9 @@ class AioLink(asyncio.BufferedProtocol):
         """Keep the messages that have arrived, up to the bound, and stop reading there; do our part of closing."""
         protocol, unread, receivers = self.protocol, self._unread, self._receivers
         # While closing, what there is no room for is dropped on the way to the peer's Close frame.
+        next_event = protocol.next_event
         while unread.has_room or not (protocol.open or self._ended):
-            event = protocol.next_event()
+            event = next_event()
             if event is None:
                 if self._inbound.waiting:
                     self._inbound.read_on(False)

@@ -25,8 +25,8 @@ _SHUTDOWN_WAIT = 1.0
 
 _DONTWAIT = int(getattr(socket, "MSG_DONTWAIT", 0))  # used where there is one only: see Backend.parks_in_recv
 
-# OpenSSL writes one record of 16 KiB at a time; a larger slice would be made for nothing.
-_TLS_WRITE = 16 * 1024
+# OpenSSL makes records of 16 KiB out of it; nobody reads meanwhile.
+_TLS_WRITE = 256 * 1024
 
 # More than a socket's buffer holds; the peer cannot add to it once the socket is shut down.
 _DRAIN_READS, _DRAIN_BYTES = 1024, 64 * 1024

@@ -1,6 +1,6 @@
 """Attacks on a real server process, and how fast it serves the others meanwhile: `python -m soak.attacks SERVER SECONDS`.
 
-Servers: those of ``tests.servers.attacked``.  The attacker is a process of its own; those who are to be served are this one.
+Servers: those of ``tests.attacks.attacked``.  The attacker is a process of its own; those who are to be served are this one.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ def main(kind: str, seconds: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         for attack in ATTACKS.values():
             # A fresh process for each, because the allocator keeps what an earlier one has made it take.
-            command = ["-m", "tests.servers.attacked", kind]
+            command = ["-m", "tests.attacks.attacked", kind]
             with ServerProcess(kind, lambda port, command=command: [*command, str(port), "120"], Path(folder) / "log") as server:  # type: ignore[misc]
                 finding = measure(server, attack, float(seconds))
             say(f"    {attack.name}: p99 {finding.figures['p99 ms']} ms, {finding.figures['grown MiB']} MiB")

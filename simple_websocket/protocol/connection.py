@@ -30,7 +30,7 @@ from ..errors import CloseReason, ConnectionClosed, ProtocolViolation
 from .clock import Keepalive
 from .control import Answers, Pings
 from .deflate import DeflateExtension
-from .frames import BINARY, CLOSE, MAX_CONTROL_PAYLOAD, PING, PONG, RSV1, TEXT, FrameDecoder, encode
+from .frames import BINARY, CLOSE, LARGE, MAX_CONTROL_PAYLOAD, PING, PONG, RSV1, TEXT, FrameDecoder, encode
 from .messages import MessageAssembler
 from .outbox import Frame
 
@@ -203,6 +203,8 @@ class Protocol:
         :raises ConnectionClosed: the connection is closing or closed.
         :raises UnicodeEncodeError: the text has lone surrogates, which UTF-8 cannot express.
         """
+        if len(text) > LARGE and self._deflater is None and text.isascii():
+            return self._send(TEXT, text)
         return self._send(TEXT, text.encode())
 
     def send_bytes(self, data: bytes) -> Frame:
@@ -212,11 +214,11 @@ class Protocol:
         """
         return self._send(BINARY, data)
 
-    def _send(self, opcode: int, payload: bytes) -> Frame:
+    def _send(self, opcode: int, payload: bytes | str) -> Frame:
         if not self.open:
             raise self.closed_error()
         deflater = self._deflater
-        if deflater is not None and len(payload) >= deflater.threshold:
+        if deflater is not None and len(payload) >= deflater.threshold and isinstance(payload, bytes):
             return encode(opcode, deflater.deflate(payload), self._client, RSV1)
         return encode(opcode, payload, self._client)
 

@@ -27,7 +27,7 @@ _SERVER_WINDOW = 12
 class Compression:
     """How to use permessage-deflate (RFC 7692).
 
-    :param level: zlib compression level, 0 to 9.  Default: 6.
+    :param level: zlib compression level, 0 to 9.  Default: 1, which takes half the time of 6 for some 8 % more bytes.
     :param memory_level: zlib memory level, 1 to 9; each step doubles the deflate state's memory.  Default: 4.
     :param server_max_window_bits: largest window of messages from the server, 9 to 15 bits.  Default ``None``: 12 as a server,
         whatever the server chooses as a client.
@@ -38,7 +38,7 @@ class Compression:
     :raises ValueError: a value is out of its range.
     """
 
-    level: int = 6
+    level: int = 1
     memory_level: int = 4
     server_max_window_bits: int | None = None
     client_max_window_bits: int | None = None

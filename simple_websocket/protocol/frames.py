@@ -12,11 +12,12 @@ import struct
 from collections.abc import Callable
 
 from ..errors import CloseReason, ProtocolViolation
-from .masking import MaskedPayload, apply_mask, new_key, unmask
+from .masking import LargePayload, apply_mask, new_key, unmask
 from .outbox import Frame
 
 __all__ = [
-    "BINARY", "CLOSE", "CONTINUATION", "MAX_CONTROL_PAYLOAD", "PING", "PONG", "RSV1", "TEXT", "FrameDecoder", "Piece", "encode",
+    "BINARY", "CLOSE", "CONTINUATION", "LARGE", "MAX_CONTROL_PAYLOAD", "PING", "PONG", "RSV1", "TEXT", "FrameDecoder", "Piece",
+    "encode",
 ]  # fmt: skip
 
 CONTINUATION, TEXT, BINARY = 0x0, 0x1, 0x2
@@ -31,20 +32,32 @@ _OPCODES = frozenset({CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG})
 #: (opcode, rsv1, fin, payload, whether the frame ends here)
 Piece = tuple[int, bool, bool, bytes, bool]
 
-# Payloads above this size are written beside their header instead of being copied behind it.
-_COPY_LIMIT = 64 * 1024
+#: Payloads above this size are written beside their header instead of being copied behind it.
+LARGE = 64 * 1024
 
 
-def encode(opcode: int, payload: bytes, masked: bool, rsv1: int = 0) -> Frame:
+# Of the short frames that a server sends, which are nearly all there are.
+_SHORT_HEADERS = {
+    first: [bytes((first, size)) for size in range(MAX_CONTROL_PAYLOAD + 1)]
+    for first in (_FIN | rsv1 | opcode for rsv1 in (0, RSV1) for opcode in sorted(_OPCODES))
+}
+
+
+def encode(opcode: int, payload: bytes | str, masked: bool, rsv1: int = 0) -> Frame:
     """Return one final frame: its bytes, or header and payload apart when joining them would copy much.
 
     :param opcode: one of the constants of this module.
-    :param payload: payload data, unmasked.
+    :param payload: payload data, unmasked; text has more than `LARGE` ASCII characters.
     :param masked: whether to mask it, as a client must.
     :param rsv1: `RSV1` when the payload is compressed.  Default: 0.
     """
     size = len(payload)
     first = _FIN | rsv1 | opcode
+    if size > LARGE:
+        return _large(first, payload, masked)
+    assert isinstance(payload, bytes)
+    if size <= MAX_CONTROL_PAYLOAD and not masked:
+        return _SHORT_HEADERS[first][size] + payload
     mask_bit = _MASK if masked else 0
     if size < 126:
         header = bytes((first, mask_bit | size))
@@ -55,10 +68,16 @@ def encode(opcode: int, payload: bytes, masked: bool, rsv1: int = 0) -> Frame:
     if masked:
         key = new_key()
         header += key
-        if size > _COPY_LIMIT:
-            return header, MaskedPayload(payload, key)
         payload = apply_mask(payload, key)
-    return header + payload if size <= _COPY_LIMIT else (header, payload)
+    return header + payload
+
+
+def _large(first: int, payload: bytes | str, masked: bool) -> Frame:
+    header = struct.pack("!BBQ", first, (_MASK if masked else 0) | 127, len(payload))
+    if masked:
+        key = new_key()
+        return header + key, LargePayload(payload, key)
+    return header, LargePayload(payload, b"") if isinstance(payload, str) else payload
 
 
 class FrameDecoder:

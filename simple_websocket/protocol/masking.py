@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-__all__ = ["MaskedPayload", "apply_mask", "new_key", "unmask"]
+__all__ = ["LargePayload", "apply_mask", "new_key", "unmask"]
 
 # Below this many bytes one big-integer XOR is faster than four table look-ups over strides (measured on CPython 3.10 - 3.13).
 _SMALL = 512
@@ -44,27 +44,30 @@ if not os.environ.get("SIMPLE_WEBSOCKET_PURE"):
         pass  # there was no compiler
 
 
-class MaskedPayload:
-    """A large payload that is masked part by part, so that there is never a second one of its size.
+class LargePayload:
+    """A large payload that is encoded and masked part by part, so that there is never a second one of its size.
 
-    :param payload: unmasked.
-    :param key: masking key.
+    :param data: unmasked; text has ASCII characters only.
+    :param key: masking key, empty for none.
     """
 
-    __slots__ = ("_key", "_rest")
+    __slots__ = ("_data", "_key", "_position")
 
-    def __init__(self, payload: bytes, key: bytes) -> None:
-        self._rest = memoryview(payload)
+    def __init__(self, data: bytes | str, key: bytes) -> None:
+        self._data = data if isinstance(data, str) else memoryview(data)
         self._key = key
+        self._position = 0
 
     def __len__(self) -> int:
         """Return how many bytes are left."""
-        return len(self._rest)
+        return len(self._data) - self._position
 
     def take(self, size: int) -> memoryview:
-        """Remove the next `size` bytes, a multiple of four, and return them masked."""
-        part, self._rest = self._rest[:size], self._rest[size:]
-        return memoryview(apply_mask(part, self._key))
+        """Remove the next `size` bytes, a multiple of four, and return them as they are to be written."""
+        part = self._data[self._position : self._position + size]
+        self._position += len(part)
+        data = part.encode() if isinstance(part, str) else part
+        return memoryview(apply_mask(data, self._key) if self._key else data)
 
 
 def new_key() -> bytes:

@@ -5,15 +5,15 @@ Belongs to the outbound half of a connection (write lock); whether it is empty m
 
 from __future__ import annotations
 
-from .masking import MaskedPayload
+from .masking import LargePayload
 
 __all__ = ["Frame", "Outbox"]
 
 #: What to write: bytes, or header and payload apart.
-Frame = bytes | tuple[bytes, bytes | MaskedPayload]
+Frame = bytes | tuple[bytes, bytes | LargePayload]
 
-# How much of a large payload is masked at a time.
-_MASK_PART = 256 * 1024
+# How much of a large payload is encoded and masked at a time.
+_PART = 256 * 1024
 
 
 class Outbox:
@@ -22,7 +22,7 @@ class Outbox:
     __slots__ = ("_parts",)
 
     def __init__(self) -> None:
-        self._parts: list[memoryview | MaskedPayload] = []
+        self._parts: list[memoryview | LargePayload] = []
 
     def __bool__(self) -> bool:
         """Whether something waits."""
@@ -39,9 +39,9 @@ class Outbox:
         part = self._parts[0]
         if isinstance(part, memoryview):
             return part
-        masked = part.take(_MASK_PART)
-        self._parts[:1] = [masked, part] if len(part) else [masked]
-        return masked
+        ready = part.take(_PART)
+        self._parts[:1] = [ready, part] if len(part) else [ready]
+        return ready
 
     def drop(self, size: int) -> None:
         """Remove `size` bytes of what is in front, which have been written."""

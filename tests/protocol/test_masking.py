@@ -35,14 +35,16 @@ def test_unmasking_in_place_of_a_slice(size):
     assert masking.unmask(data, 6, 6 + size) == payload
 
 
+@pytest.mark.parametrize("key", [KEY, b""], ids=["masked", "plain"])
+@pytest.mark.parametrize("kind", [str, bytes])
 @pytest.mark.parametrize("size", [0, 3, 262_144, 600_001])
-def test_a_large_payload_is_masked_part_by_part(size):
-    payload = bytes(range(256)) * (size // 256 + 1)
-    masked = masking.MaskedPayload(payload[:size], KEY)
+def test_a_large_payload_is_made_part_by_part(size, kind, key):
+    data = (b"0123456789abc" * (size // 13 + 1))[:size]
+    payload = masking.LargePayload(data if kind is bytes else data.decode(), key)
     parts = []
-    while len(masked):
-        parts.append(bytes(masked.take(65536)))
-    assert b"".join(parts) == xor(payload[:size], KEY)
+    while len(payload):
+        parts.append(bytes(payload.take(65536)))
+    assert b"".join(parts) == (xor(data, key) if key else data)
 
 
 def test_which_of_both_runs():

@@ -1,6 +1,6 @@
 """Hostile clients: what a peer can do to a server that costs it little.  Bytes and sockets alone, none of the package's code.
 
-`python -m tests.support.attacks NAME PORT SECONDS` runs one of them against a server of ``tests.servers.attacked``, in a process
+`python -m tests.support.attacks NAME PORT SECONDS` runs one of them against a server of ``tests.attacks.attacked``, in a process
 of its own, and says in one line of JSON what became of its connections.
 """
 

@@ -1,4 +1,4 @@
-"""Runs a web server that is to be attacked: `python -m tests.servers.attacked KIND PORT SECONDS`.
+"""Runs a web server that is to be attacked: `python -m tests.attacks.attacked KIND PORT SECONDS`.
 
 Bare WSGI, so that what is measured is the connections: no framework, the limits that SECURITY.md recommends, one route for each
 thing that an application does: answer, not listen, talk.  The process ends after so many seconds whatever it is doing.
