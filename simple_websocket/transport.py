@@ -259,8 +259,8 @@ class TlsTransport(Transport):
         return True
 
     def end_writing(self) -> None:
-        with self._lock:
-            self._notify_close()
+        # Not with close_notify yet: OpenSSL reads, too, when it is asked for that, and what it then finds ends reading for good.
+        pass
 
     def shutdown(self) -> None:
         # A finalizer may interrupt whoever holds the lock, so it is not waited for without end.

@@ -138,4 +138,5 @@ class TlsStream(Stream):
 
     def _push(self, timeout: float) -> None:
         with self._writing:
+            self.finish(timeout)  # before more is taken out of OpenSSL, which would be lost with a TimeoutError
             super().write(self._out.read(), timeout)
