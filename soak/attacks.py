@@ -16,7 +16,7 @@ from pathlib import Path
 from demo.process import ROOT, ServerProcess
 from tests.support.attacks import ATTACKS, Attack
 from tests.support.memory import MIB, forget, resident
-from tests.support.wire import TEXT, frame, request
+from tests.support.wire import PING, TEXT, frame, request
 
 from .report import Finding, say
 
@@ -31,32 +31,35 @@ PATIENCE = 20.0
 class Other:
     """Somebody else: a connection of bare bytes, so that what is measured is the server."""
 
-    _ECHO = frame(TEXT, b"x" * 64, masked=True)
-    _SIZE = 2 + 64
+    _PAYLOAD = b"x" * 64
+    _ECHO = frame(TEXT, _PAYLOAD, masked=True)
 
     def __init__(self, port: int) -> None:
         self._sock = socket.create_connection(("127.0.0.1", port), PATIENCE)
         self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._sock.sendall(request("127.0.0.1", "/echo"))
-        head = b""
-        while not head.endswith(b"\r\n\r\n"):
-            head += self._sock.recv(1)
+        self._stream = self._sock.makefile("rb")
+        while self._stream.readline().strip():
+            pass
 
     def echo(self) -> float:
         """Return how many seconds one echo took."""
         started = time.perf_counter()
         self._sock.sendall(self._ECHO)
-        got = 0
-        while got < self._SIZE:
-            # Keepalive pings are two bytes, or ten; whatever comes is counted, which is near enough for a latency.
-            data = self._sock.recv(self._SIZE)
-            if not data:
-                raise ConnectionResetError("an innocent connection was ended")
-            if data[0] & 15 != 9:
-                got += len(data)
+        while (got := self._frame()) != (TEXT, self._PAYLOAD):
+            if got[0] != PING:  # the next echo is our sign of life
+                raise ConnectionResetError(f"instead of an echo came a frame with opcode {got[0]}")
         return time.perf_counter() - started
 
+    def _frame(self) -> tuple[int, bytes]:
+        """Read one short frame: its opcode and payload."""
+        header = self._stream.read(2)
+        if len(header) < 2:
+            raise ConnectionResetError("an innocent connection was ended")
+        return header[0] & 15, self._stream.read(header[1])
+
     def close(self) -> None:
+        self._stream.close()
         self._sock.close()
 
 
@@ -95,7 +98,7 @@ def measure(server: ServerProcess, attack: Attack, seconds: float) -> Finding:
 
 
 def _ms(seconds: float) -> float:
-    return round(seconds * 1000, 1)
+    return round(seconds * 1000, 2)
 
 
 def main(kind: str, seconds: str) -> None:

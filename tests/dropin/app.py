@@ -235,8 +235,13 @@ def identity():
     }
 
 
+# In this mode they use eventlet.websocket.  Its writer closes the socket that its reader waits for, which eventlet's hub does not
+# tell the reader: that sits there for 45 seconds, unless a new connection happens to get the same descriptor.
+NOT_OURS = ("/socket.io/", "/engine.io/") if ASYNC_MODE == "eventlet" else ()
+
+
 class Counting:
-    """Counts the WebSocket requests that the application has not answered."""
+    """Counts the WebSocket requests that the application has not answered, of those that are this project's."""
 
     def __init__(self, application):
         self.application = application
@@ -247,7 +252,7 @@ class Counting:
         if environ["PATH_INFO"] == "/running":
             start_response("200 OK", [("Content-Type", "text/plain")])
             return [str(self.running).encode()]
-        if "HTTP_UPGRADE" not in environ:
+        if "HTTP_UPGRADE" not in environ or environ["PATH_INFO"].startswith(NOT_OURS):
             return self.application(environ, start_response)
         self.count(1)
         try:

@@ -32,7 +32,7 @@ class Running(WebServer):
         return self._process.tls
 
     def wait_until_idle(self) -> None:
-        """Wait until the application has returned from every WebSocket request."""
+        """Wait until the application has returned from every WebSocket request that is this project's."""
         eventually(lambda: self.get("/running") == "0", "the application still has WebSocket requests")
 
 

@@ -52,6 +52,7 @@ def world(request, monkeypatch):
         gc.enable()
         preemption.end()
         world.scheduler.end()
+        world.machine.end()
 
 
 def pytest_collection_modifyitems(config, items):

@@ -9,7 +9,7 @@ from typing import Any
 
 from simple_websocket.backends import Backend
 from simple_websocket.backends.selector import HubSelector
-from simple_websocket.keeper import Keeper, keeper_for
+from simple_websocket.keeper import Keeper, _keepers, keeper_for
 
 from .network import FAIR, Network
 from .primitives import Event, Lock, Thread
@@ -77,6 +77,11 @@ class Machine:
 
     def free_descriptor(self, fd: int) -> None:
         del self.descriptors[fd]
+
+    def end(self) -> None:
+        """The process is over.  Its keeper, which holds what it is found by, would stay for ever, and say goodbye at the exit."""
+        self.keeper._links.clear()
+        _keepers.pop(self._scope, None)
 
     def socket(self, *arguments: Any) -> Socket:
         return Socket(self, *arguments)

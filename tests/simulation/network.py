@@ -83,6 +83,11 @@ class Pipe:
     def room(self) -> int:
         return self._weather.capacity - self._in_flight - len(self.arrived)
 
+    @property
+    def held_for(self) -> float:
+        """Seconds until all that was written has arrived."""
+        return max(0.0, self._last - self._scheduler.now)
+
     # The writer's end
 
     def write(self, data: bytes | memoryview) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import struct
 import zlib
+from collections import Counter
 from typing import Any
 
 from greenlet import GreenletExit
@@ -25,11 +26,15 @@ from tests.support.wire import (
 )
 
 from .machine import Machine
+from .network import Pipe
 from .plan import Step
 from .scheduler import Scheduler, Task
 from .sockets import Socket
 
 __all__ = ["ScriptedPeer"]
+
+#: So many pings may be without an answer before the oldest of them get none.
+ANSWERED = 64
 
 EXTENSION = ("Sec-WebSocket-Extensions: permessage-deflate",)
 
@@ -46,6 +51,7 @@ class ScriptedPeer:
         self.machine = machine
         self.sock: Any = None
         self.client = client
+        self.pings: list[bytes] = []
         self.pongs: list[bytes] = []
         self.healthy = True  # it reads, answers, and is there
         self.gone_at: float | None = None  # when it stopped for good to answer
@@ -100,6 +106,16 @@ class ScriptedPeer:
     def stalled(self) -> bool:
         """Whether it reads nothing at the moment."""
         return self._stalled_until > self.scheduler.now
+
+    @property
+    def unanswered(self) -> bool:
+        """Whether a ping has no pong yet; when there are very many, it is enough to answer the later ones (section 5.5.3)."""
+        return bool(Counter(self.pings[-ANSWERED:]) - Counter(self.pongs))
+
+    @property
+    def pipes(self) -> tuple[Pipe, ...]:
+        """Both directions of its connection."""
+        return tuple(pipe for pipe in (self.sock.sending, self.sock.receiving) if pipe is not None)
 
     def ping(self, payload: bytes) -> None:
         self._put(PING, payload)
@@ -168,6 +184,8 @@ class ScriptedPeer:
         if self._close_sent:
             return
         self._close_sent = opcode == CLOSE
+        if opcode == PING:
+            self.pings.append(payload)
         self._queue.append(frame(opcode, payload, fin=fin, rsv=rsv, masked=self.client))
         self._work.set()
 

@@ -66,7 +66,7 @@ class Plan:
         sides = [_side(dice, client_first, compression, threads)]
         if both:
             sides.append(_side(dice, not client_first, compression, threads))
-        return cls(
+        plan = cls(
             seed=seed,
             threads=threads,
             gap=dice.choice((0, 2, 6, 20)) if threads else 0,
@@ -78,6 +78,22 @@ class Plan:
             script=None if both else _script(dice),
             horizon=dice.choice((1.0, 3.0, 6.0)),
         )
+        plan._bring_together(random.Random(f"focus {seed}"))
+        return plan
+
+    def _bring_together(self, dice: random.Random) -> None:
+        """Have some of the programs be about what needs three things at a time, which chance alone seldom gives."""
+        focus = dice.random()
+        if focus >= 0.2:
+            return
+        change = _come_late if focus < 0.1 else _answer_between
+        side = self.sides[0]
+        talk = change(dice, side)
+        if self.script is not None:
+            self.script = talk
+        side.interruptions.clear()
+        self.weather_name = dice.choice(("quick", "narrow"))
+        self.horizon = 6.0
 
     def describe(self) -> str:
         lines = [
@@ -174,6 +190,34 @@ _USERS = {
     "pinger": _pinger,
     "closer": _closer,
 }
+
+
+def _come_late(dice: random.Random, side: Side) -> list[Step]:
+    """Those who receive come and go while the peer talks: the keeper reads, and is in the middle of it when they are back."""
+    for name in ("latecomer 0", "latecomer 1")[: dice.choice((1, 1, 2))]:
+        steps: list[Step] = []
+        for _ in range(5):
+            steps.append(("sleep", dice.choice((0.3, 0.55, 0.8))))
+            steps += [("receive", dice.choice((0, 0.05, 0.05, 0.3))) for _ in range(dice.choice((2, 6, 12)))]
+        if name == "latecomer 0":
+            side.users.clear()
+        side.users.append((name, steps))
+    side.options["receive_bytes"] = dice.choice((1, 7, 100))
+    talk: list[Step] = []
+    for _ in range(60):
+        talk += [("say", dice.choice((0, 1, 5, 30, 126)), dice.random() < 0.5, 1), ("sleep", dice.choice((0, 0.001, 0.02, 0.1)))]
+    return talk
+
+
+def _answer_between(dice: random.Random, side: Side) -> list[Step]:
+    """One receives, others send more than there is room for: pings are answered by whoever has the write lock."""
+    side.users = [("iterator 0", [("iterate",)])]
+    for number in (1, 2):
+        side.users.append((f"sender {number}", [("send", dice.choice((700, 1500, 4000)), dice.random() < 0.5) for _ in range(4)]))
+    talk: list[Step] = []
+    for _ in range(dice.choice((1, 3, 6))):
+        talk += [("ping", dice.choice((8, 125))), ("sleep", dice.choice((0, 0.001, 0.02)))]
+    return talk
 
 
 def _script(dice: random.Random) -> list[Step]:

@@ -91,7 +91,7 @@ class Program:
             self.scheduler.surprise = None
             self.scheduler.end()
             for machine in self.machines:
-                machine.keeper._links.clear()  # of a program that failed: nobody is to say goodbye to them at the exit
+                machine.end()
         if self.problems:
             raise Failure("\n".join(self.problems))
 
@@ -174,12 +174,26 @@ class Program:
             self.scheduler.sleep(min(0.02, by - self.scheduler.now))
         return True
 
+    def _wait_for_the_network(self, condition: Callable[[], bool], seconds: float, peer: ScriptedPeer) -> bool:
+        """Wait for it that long, beside the time for which the network holds something back."""
+        for _ in range(10):
+            if self._wait_for(condition, seconds):
+                return True
+            held = max(pipe.held_for for pipe in peer.pipes)
+            if not held:
+                break
+            self._wait_for(condition, held)
+        return condition()
+
     def _look_at_the_keeper(self, connection: Connection, peer: ScriptedPeer) -> None:
-        """While nobody reads, or somebody does: a ping is answered, and an end is noticed."""
+        """While nobody reads, or somebody does: pings are answered, and an end is noticed."""
         ws = connection.ws
         unread = ws._link._unread
         options = connection.side.options
         slow = self.plan.weather_name in ("rough", "narrow", "forgetful") or self.plan.stall
+        limit = 12.0 if slow else 1.2 + self.scheduler.stalled
+        if peer.violated or "max_message_size" in options:
+            limit += options["close_timeout"]  # so long is left for the answers to what came before a violation
         if peer.gone_at is not None and options.get("ping_interval"):
             # A ping goes out at the latest after an interval, and is waited for; two more seconds are for being looked at.
             limit = 2 * options["ping_interval"] + options["ping_timeout"] + 2.0 + (10.0 if slow else 0.0)
@@ -188,14 +202,20 @@ class Program:
                 self.problems.append(f"a peer that went silent at {peer.gone_at - 1000:.3f} was not noticed in {limit:.1f} s")
         elif peer.healthy and ws.connected and not peer.violated:
             self._wait_for(lambda: not peer.stalled or not peer.healthy, 20.0)
-            peer.ping(b"probe")
-            limit = 12.0 if slow else 1.2 + self.scheduler.stalled
-            answered = self._wait_for(lambda: b"probe" in peer.pongs or not ws.connected or not unread.has_room, limit)
-            if not answered and peer.healthy and not peer.stalled:
-                self.problems.append(f"a ping was not answered in {limit:.1f} s")
+
+            # Looked at before there is another ping: that one's answer would take along what was forgotten.
+            for probe in (None, b"probe"):
+                if probe is not None:
+                    peer.ping(probe)
+                answered = self._wait_for_the_network(
+                    lambda: not peer.unanswered or not ws.connected or not unread.has_room, limit, peer
+                )
+                if not answered and peer.healthy and not peer.stalled:
+                    what = "a ping" if probe is None else "a ping that came while the connection was quiet"
+                    self.problems.append(f"{what} was not answered in {limit:.1f} s")
+                    break
         elif peer.gone_at is None and not peer.healthy:
-            limit = 12.0 if slow else 1.2 + self.scheduler.stalled
-            if not self._wait_for(lambda: not ws.connected or not unread.has_room, limit):
+            if not self._wait_for_the_network(lambda: not ws.connected or not unread.has_room, limit, peer):
                 self.problems.append(f"the end of the connection was not noticed in {limit:.1f} s")
 
     # The end

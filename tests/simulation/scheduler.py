@@ -62,6 +62,7 @@ class Scheduler:
         self.now = START
         self.steps = 0
         self.stalled = 0.0  # seconds for which tasks were held up, all together
+        self._held: dict[Task, float] = {}  # those who are, and until when
         self.dead = False
         self.notes: list[str] | None = [] if trace else None
         self.crashed: list[Task] = []
@@ -180,8 +181,15 @@ class Scheduler:
         """A task that is not run for a while, though it could be: a busy machine."""
         seconds = self._dice() ** 3 * 0.3
         self.stalled += seconds
+        self._held[me] = self.now + seconds
         self.at(self.now + seconds, lambda: self._ready.append(me))
         self._leave()
+        del self._held[me]
+
+    @property
+    def stalled_before(self) -> float:
+        """Seconds for which tasks have been held up, without those that are still to come."""
+        return self.stalled - sum(max(0.0, until - self.now) for until in self._held.values())
 
     def _leave(self) -> None:
         """Run somebody; return when the caller, which is not ready, has been made so and is chosen."""

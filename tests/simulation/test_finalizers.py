@@ -64,7 +64,7 @@ def test_a_finalizer_inside_the_keepers_own_lock(first):
             finally:
                 preemption.end()
                 scheduler.end()
-                machine.keeper._links.clear()
+                machine.end()
     finally:
         gc.enable()
         gc.unfreeze()

@@ -110,7 +110,7 @@ class User:
 
     def _call(self, what: str, function: Callable[[], Any], timeout: float | None = None, message: Any = None) -> str:
         scheduler, ledger = self.scheduler, self.ledger
-        call = Call(self.name, what, scheduler.now, scheduler.stalled, timeout)
+        call = Call(self.name, what, scheduler.now, scheduler.stalled_before, timeout)
         ledger.calls.append(call)
         if message is not None:
             ledger.sent[message] = call
