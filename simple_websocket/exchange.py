@@ -224,7 +224,7 @@ class Exchange:
 
     def _linger(self, transport: Transport) -> None:
         """Let the client read the answer to its end."""
-        transport.end_writing()
+        transport.end_writing(discard=True)
         with self._lock:
             self._busy = False
             if self._dismissed:

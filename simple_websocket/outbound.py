@@ -84,7 +84,8 @@ class Outbound:
                 if not self._write(protocol.data_to_send(), deadline):
                     break
                 if protocol.failure and protocol.close_sent:
-                    self._transport.end_writing()  # the peer need not answer: it is being read to its end only (section 7.1.7)
+                    # The peer need not answer: it is being read to its end only (section 7.1.7).
+                    self._transport.end_writing(discard=True)
             finally:
                 self._release()
         if self._outbox and leftover:

@@ -133,8 +133,11 @@ class Transport:
             if not sent and not self.wait_writable(max(0.0, deadline - self._clock())):
                 raise TimeoutError(errno.ETIMEDOUT, "the peer takes no data")
 
-    def end_writing(self) -> None:
-        """Tell the peer that nothing more will come, and go on reading."""
+    def end_writing(self, discard: bool = False) -> None:
+        """Tell the peer that nothing more will come, and go on reading.
+
+        :param discard: whether what has arrived may be thrown away.  Default: ``False``.
+        """
         try:
             self._shutdown(socket.SHUT_WR)
         except OSError:
@@ -258,9 +261,16 @@ class TlsTransport(Transport):
         self._sleep(_CROSSED_WAIT if timeout is None else min(_CROSSED_WAIT, timeout))
         return True
 
-    def end_writing(self) -> None:
-        # Not with close_notify yet: OpenSSL reads, too, when it is asked for that, and what it then finds ends reading for good.
-        pass
+    def end_writing(self, discard: bool = False) -> None:
+        # OpenSSL reads, too, when it says that nothing more will come, and data that it finds then end reading for good.
+        with self._lock:
+            try:
+                for _ in range(_DRAIN_READS if discard else 0):
+                    if not self._recv(_TLS_WRITE):
+                        break
+            except (OSError, ValueError):
+                pass
+            self._notify_close()
 
     def shutdown(self) -> None:
         # A finalizer may interrupt whoever holds the lock, so it is not waited for without end.

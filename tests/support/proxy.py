@@ -128,7 +128,7 @@ def main(target: int, how: str, step: int) -> None:
                     conversation.cut(how)
             else:
                 conversation, direction = key.data
-                if key.fileobj not in selector.get_map():
+                if key.fileobj.fileno() < 0:
                     continue  # closed a moment ago
                 try:
                     if not conversation.pass_on(direction):
