@@ -87,6 +87,9 @@ class Plan:
         if focus >= 0.2:
             return
         change = _come_late if focus < 0.1 else _answer_between
+        if change is _come_late:
+            self.stall = 0.004  # the keeper is held up in the middle of what it does
+            self.gap = min(self.gap, 6)
         side = self.sides[0]
         talk = change(dice, side)
         if self.script is not None:
@@ -202,10 +205,10 @@ def _come_late(dice: random.Random, side: Side) -> list[Step]:
         if name == "latecomer 0":
             side.users.clear()
         side.users.append((name, steps))
-    side.options["receive_bytes"] = dice.choice((1, 7, 100))
+    side.options["receive_bytes"] = dice.choice((7, 30))
     talk: list[Step] = []
-    for _ in range(60):
-        talk += [("say", dice.choice((0, 1, 5, 30, 126)), dice.random() < 0.5, 1), ("sleep", dice.choice((0, 0.001, 0.02, 0.1)))]
+    for _ in range(30):
+        talk += [("say", dice.choice((1, 30, 126, 300)), dice.random() < 0.5, 1), ("sleep", dice.choice((0, 0.001, 0.02, 0.2)))]
     return talk
 
 

@@ -70,6 +70,8 @@ class Program:
                 self._open()
                 self._start_users()
                 self._wait_for(self._users_are_done, self.plan.horizon)
+                for connection in self.ours:
+                    self._look_at_the_receivers(connection)
                 if self.peer is not None:
                     self._look_at_the_keeper(self.ours[0], self.peer)
                 for connection in self.ours:
@@ -184,6 +186,18 @@ class Program:
                 break
             self._wait_for(condition, held)
         return condition()
+
+    def _look_at_the_receivers(self, connection: Connection) -> None:
+        """Nobody waits for a message while there is one."""
+        unread = connection.ws._link._unread
+
+        def somebody_waits() -> bool:
+            calls = {call.who: call for call in connection.ledger.calls}
+            return bool(unread) and any(call.what == "receive" and call.ended is None for call in calls.values())
+
+        limit = 1.0 + self.scheduler.stalled
+        if not self._wait_for(lambda: not somebody_waits(), limit):
+            self.problems.append(f"somebody waited {limit:.1f} s for a message, and there was one")
 
     def _look_at_the_keeper(self, connection: Connection, peer: ScriptedPeer) -> None:
         """While nobody reads, or somebody does: pings are answered, and an end is noticed."""
