@@ -145,7 +145,7 @@ class Keeper:
                 self._take_unparked()
                 for link, mask in ready:
                     self._safely(self._serve, link, mask)
-                while self._commands:
+                for _ in range(len(self._commands)):  # what they append is for the next round: a flood has always more
                     command, link, done = self._commands.popleft()
                     self._safely(command, link)
                     if done is not None:
@@ -266,6 +266,7 @@ class Keeper:
     def _pump(self, link: Watched) -> None:
         if link.pump():
             self._commands.append((self._pump, link, None))  # after the others had their turn
+            self._backend.sleep(0)
         if not link.finished:
             self._deadlines.put(link, link.protocol.next_deadline())
         self._watch(link)

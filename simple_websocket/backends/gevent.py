@@ -100,6 +100,15 @@ def _selector() -> Any:
     return HubSelector(epoll, HubWaiter(epoll, ref=False))
 
 
+# A sleep of no time at all comes back before the hub has looked at any socket, up to fifty times in a row: whoever has always
+# something to do would keep all others waiting.
+_AT_LEAST = 1e-6
+
+
+def _sleep(seconds: float) -> None:
+    gevent.sleep(max(seconds, _AT_LEAST))
+
+
 BACKEND = Backend(
     name="gevent",
     thread_class=Thread,
@@ -108,7 +117,7 @@ BACKEND = Backend(
     lock=gevent.lock.Semaphore,
     waiter=HubWaiter,
     clock=time.monotonic,
-    sleep=gevent.sleep,
+    sleep=_sleep,
     # A plain socket: it is only used without blocking, and the waiting is done here.
     socket=gevent.monkey.get_original("socket", "socket"),
     socketpair=gevent.socket.socketpair,

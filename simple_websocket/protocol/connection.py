@@ -124,6 +124,8 @@ class Protocol:
         """Take bytes that the peer sent; empty means the end of the stream."""
         if not data:
             self.abort()
+            if not self._decoder.buffered:
+                self._assembler.discard()
             return
         self.heard += 1
         if self.close_received is None and self.failure is None and self.violation is None:
@@ -140,6 +142,8 @@ class Protocol:
             while True:
                 piece = self._decoder.next_piece()
                 if piece is None:
+                    if self.lost:
+                        self._assembler.discard()
                     return None
                 opcode, rsv1, fin, payload, frame_ends = piece
                 if opcode < CLOSE:
@@ -154,11 +158,13 @@ class Protocol:
                 else:
                     self.close_received = _parse_close(payload)
                     self._decoder.discard()
+                    self._assembler.discard()
                     self.open = False
                     self.pending = True
                     return None
         except ProtocolViolation as violation:
             self._decoder.discard()
+            self._assembler.discard()
             self.violation = violation
             if not self.defers_failures:
                 self.fail()

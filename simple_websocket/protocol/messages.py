@@ -63,6 +63,10 @@ class MessageAssembler:
         assert self._limit is not None
         return self._limit + (_DEFLATE_OVERHEAD + self._limit // _DEFLATE_SHARE if compressed else 0)
 
+    def discard(self) -> None:
+        """Let go of the message in progress: it will never be whole, and the connection may be looked at for long."""
+        self._pieces = None
+
     def add(self, opcode: int, rsv1: bool, fin: bool, payload: bytes, frame_ends: bool) -> str | bytes | None:
         """Add a piece; return the message that it completes, else ``None``.
 
