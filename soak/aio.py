@@ -192,7 +192,7 @@ async def traffic(echo: Echo, seconds: float) -> Finding:
         stop = time.monotonic() + seconds
         await asyncio.gather(*(repeat(seed, stop) for seed in range(first, first + 16)))
 
-    warm_up = min(MOST_WARM_UP, seconds / 4)
+    warm_up = min(MOST_WARM_UP, seconds / 2)
     await for_seconds(warm_up, 100)  # the allocator's and zlib's share
     await asyncio.sleep(3)
     before = Held.now()

@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 from demo.process import ROOT, ServerProcess
+from tests.attacks.attacked import ENVIRONMENT
 from tests.support.attacks import ATTACKS, Attack
 from tests.support.memory import MIB, forget, resident
 from tests.support.wire import PING, TEXT, frame, request
@@ -25,7 +26,10 @@ PAUSE = 0.01
 #: What must hold: a server under attack, besides what its connections may hold as documented; and the others' echoes.
 ALLOWANCE = 16 * MIB
 P99 = 0.1
+#: Seconds for the slowest echo: one that waits for the end of the attack is a single one, and no percentile shows it.
+SLOWEST = 0.5
 PATIENCE = 20.0
+TIME_LIMIT = 120
 
 
 class Other:
@@ -90,6 +94,8 @@ def measure(server: ServerProcess, attack: Attack, seconds: float) -> Finding:
     allowed = ALLOWANCE + attack.connections * attack.holds
     if p99 > P99:
         troubles.append(f"p99 {p99 * 1000:.0f} ms")
+    if times and times[-1] > SLOWEST:
+        troubles.append(f"the slowest echo took {times[-1] * 1000:.0f} ms")
     if grown > allowed:
         troubles.append(f"{grown / MIB:.1f} MiB, allowed are {allowed / MIB:.1f}")
     figures = {"echoes": len(times), "p50 ms": _ms(times[len(times) // 2] if times else 0), "p99 ms": _ms(p99)}
@@ -102,11 +108,13 @@ def _ms(seconds: float) -> float:
 
 
 def main(kind: str, seconds: str) -> None:
+    def command(port: int) -> list[str]:
+        return ["-m", "tests.attacks.attacked", kind, str(port), str(TIME_LIMIT)]
+
     with tempfile.TemporaryDirectory() as folder:
         for attack in ATTACKS.values():
             # A fresh process for each, because the allocator keeps what an earlier one has made it take.
-            command = ["-m", "tests.attacks.attacked", kind]
-            with ServerProcess(kind, lambda port, command=command: [*command, str(port), "120"], Path(folder) / "log") as server:  # type: ignore[misc]
+            with ServerProcess(kind, command, Path(folder) / "log", ENVIRONMENT) as server:
                 finding = measure(server, attack, float(seconds))
             say(f"    {attack.name}: p99 {finding.figures['p99 ms']} ms, {finding.figures['grown MiB']} MiB")
             finding.tell()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import json
 import os
@@ -14,10 +15,13 @@ from tests.support.memory import MIB, resident
 
 __all__ = ["Finding", "Held", "say"]
 
-#: Resident memory that may be more afterwards: what the allocator does not give back, and the interpreter's own caches.
+#: Resident memory that may be more afterwards: what the allocator cannot give back, and the interpreter's own caches.
 RSS_ALLOWANCE = 6 * MIB
 #: Until the last keeper has ended and the last peer's socket is closed.
 PATIENCE = 15.0
+
+# Of glibc: gives back to the system what is free, which is no leak.
+_malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
 
 
 def say(line: str) -> None:
@@ -55,6 +59,8 @@ class Held:
     @classmethod
     def now(cls) -> Held:
         gc.collect()
+        if _malloc_trim is not None:
+            _malloc_trim(0)
         return cls(len(os.listdir("/proc/self/fd")), len(leaks.threads()), len(leaks.greenlets()), resident()[0])
 
     def troubles(self, before: Held) -> list[str]:

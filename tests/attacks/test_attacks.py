@@ -17,7 +17,7 @@ from simple_websocket import Client
 from tests.support.attacks import ATTACKS
 from tests.support.memory import MIB, forget, resident
 
-from .attacked import KINDS
+from .attacked import ENVIRONMENT, KINDS
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
 
@@ -32,7 +32,8 @@ PATIENCE = 10.0
 def attacked(request, tmp_path_factory):
     kind = request.param
     log = tmp_path_factory.mktemp("attacked") / f"{kind}.log"
-    with ServerProcess(kind, lambda port: ["-m", "tests.attacks.attacked", kind, str(port), str(TIME_LIMIT)], log) as server:
+    command = ["-m", "tests.attacks.attacked", kind]
+    with ServerProcess(kind, lambda port: [*command, str(port), str(TIME_LIMIT)], log, ENVIRONMENT) as server:
         # What is made once is made before anything is measured: threads, zlib, the keeper.
         for path in ("/echo", "/deaf"):
             with Client.connect(server.url(path)) as ws:

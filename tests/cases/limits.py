@@ -129,14 +129,35 @@ def test_close_is_bounded_in_a_flood(world, side, what):
     assert ws.close_reason == 1006
 
 
+def slowest_echo(world, ws, process):
+    """Echo one message after the other while a process runs; return the seconds that the slowest took."""
+    slowest = 0.0
+    while process.status is None:
+        started = world.clock()
+        ws.send("x" * 64)
+        assert ws.receive(60) == "x" * 64
+        slowest = max(slowest, world.clock() - started)
+        world.sleep(0.01)
+    return slowest
+
+
+# A process that takes a core for itself, as an attacker does, and leaves us alone.
+BUSY = "import time; end = time.monotonic() + 0.7\nwhile time.monotonic() < end: pass"
+# Seconds: the slowest echo beside that takes less, where nothing else runs; and what the slowest may take in a flood.
+USUAL, ALLOWED = 0.1, 0.8
+
+
 @pytest.mark.parametrize("name", ["pings-when-nobody-receives", "empty-fragments", "tiny-messages"])
 def test_the_other_connections_go_on_in_a_flood(world, name):
-    """From another process, so that the flood needs nobody's leave.  How fast they go on is measured by `make soak`."""
+    """From another process, so that the flood needs nobody's leave.  How fast they go on is measured by `make soak`.
+
+    On a machine that is busy with something else both the bound and the flood, which is twice as long, get longer.
+    """
 
     def serve(ws):
         if "nobody" in name:
             quiet.append(ws)
-            ended.wait(20)
+            ended.wait(60)
         else:
             echo(ws)
         ws.close()
@@ -151,19 +172,15 @@ def test_the_other_connections_go_on_in_a_flood(world, name):
     quiet, ended = [], world.event()
     with world.serving(echo) as calm, world.serving(serve, close_timeout=0.5) as url:
         ws = world.connect(calm)
+        with Process(world, BUSY) as busy:
+            slowness = max(1.0, slowest_echo(world, ws, busy) / USUAL)
         port = url.rstrip("/").rpartition(":")[2]
         code = "import sys; from tests.support.attacks import main; main(*sys.argv[1:])"
-        with Process(world, code, name, port, "1.0") as attack:
-            slowest = 0.0
-            while attack.status is None:
-                started = world.clock()
-                ws.send("x" * 64)
-                assert ws.receive(20) == "x" * 64
-                slowest = max(slowest, world.clock() - started)
-                world.sleep(0.01)
+        with Process(world, code, name, port, str(2 * ALLOWED * slowness)) as attack:
+            slowest = slowest_echo(world, ws, attack)
             assert '"bytes"' in attack.output(), attack.output()
         ended.set()
-        assert slowest < 1.0, f"{slowest:.2f} s"
+        assert slowest < ALLOWED * slowness, f"{slowest:.2f} s on a machine that is {slowness:.1f} times as slow as usual"
         ws.close()
 
 

@@ -8,10 +8,13 @@ from .plan import Plan
 from .users import Call, Ledger
 from .wiretap import Wiretap
 
-__all__ = ["judge_calls", "judge_messages"]
+__all__ = ["judge_calls", "judge_failure", "judge_messages"]
 
 #: Seconds that a call may take beyond what its arguments say, on a machine that does not hold tasks up.
 SLACK = 0.1
+
+#: Choices that it may take, on a machine where each takes its time: whoever is late still reads this and that.
+CHOICES = 5000
 
 #: Seconds that ending a connection may take beside the closing handshake: waiting for the server to end TCP.  The keeper lets
 #: go, and those who were woken let go of their locks, within moments; that these waits are bounded as well (a second each) is
@@ -20,8 +23,9 @@ EOF_WAIT = 0.5
 ENDING = EOF_WAIT + 1.0 + 1.0
 
 
-def judge_calls(ledger: Ledger) -> None:
+def judge_calls(plan: Plan, ledger: Ledger) -> None:
     """Every call has ended within its bound."""
+    slack = SLACK + CHOICES * plan.tick
     close_timeout = ledger.side.options["close_timeout"]
     for call in ledger.calls:
         if call.ended is None:
@@ -29,7 +33,7 @@ def judge_calls(ledger: Ledger) -> None:
             continue
         took = call.ended - call.started
         bound = _bound(call, close_timeout)
-        if bound is not None and took > bound + SLACK + call.stalled:
+        if bound is not None and took > bound + slack + call.stalled:
             ledger.problem(
                 f"{call.who}: {call.what}({call.timeout}) began at {call.started - 1000:.6f}, took {took:.3f} s and came out as "
                 f"{call.outcome}; at most {bound:.3f} s were allowed"
@@ -42,6 +46,18 @@ def _bound(call: Call, close_timeout: float) -> float | None:
     if call.what == "receive" and call.timeout is not None:
         return call.timeout + (close_timeout + EOF_WAIT if call.outcome in ("closed", "interrupted") else 0)
     return None
+
+
+def judge_failure(plan: Plan, ledger: Ledger) -> None:
+    """No connection was failed but for what its peer has done."""
+    if ledger.failure is None:
+        return
+    code, reason = ledger.failure
+    options = ledger.side.options
+    violated = plan.script is not None and ("violate",) in plan.script
+    may_be = {1002: violated, 1007: violated, 1008: "ping_interval" in options, 1009: "max_message_size" in options}
+    if not may_be.get(code):
+        ledger.problem(f"the connection was failed with {code}, and the peer had done nothing wrong: {reason}")
 
 
 def judge_messages(plan: Plan, ledger: Ledger, outgoing: Wiretap, incoming: Wiretap, code: int | None) -> None:
@@ -83,9 +99,7 @@ def judge_messages(plan: Plan, ledger: Ledger, outgoing: Wiretap, incoming: Wire
     lost = sorted(at for message, at in positions.items() if message not in set(received))
     # Whoever closes, or finds that sending has failed, keeps what there is room for; an exception from outside in receive() may
     # take one message with it.
-    if ledger.was_reset and "max_unread_messages" in ledger.side.options:
-        return
-    if ledger.closed_here or ledger.failed_here or ledger.side.ending.startswith("drop"):
+    if ledger.closed_here or ledger.failure is not None or ledger.side.ending.startswith("drop"):
         return
     gaps = [at for at in lost if at < len(received) + len(lost) and any(positions[m] > at for m in received if m in positions)]
     if len(gaps) > ledger.interrupted:

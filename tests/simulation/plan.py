@@ -51,6 +51,8 @@ class Plan:
     #: The scripted peer's steps, if the peer is none of ours.
     script: list[Step] | None
     horizon: float
+    #: Seconds that each choice takes.
+    tick: float = 1e-6
 
     @property
     def weather(self) -> Weather:
@@ -84,11 +86,11 @@ class Plan:
     def _bring_together(self, dice: random.Random) -> None:
         """Have some of the programs be about what needs three things at a time, which chance alone seldom gives."""
         focus = dice.random()
-        if focus >= 0.2:
+        if focus >= 0.1:
             return
-        change = _come_late if focus < 0.1 else _answer_between
+        change = _come_late if focus < 0.05 else _answer_between
         if change is _come_late:
-            self.stall = 0.004  # the keeper is held up in the middle of what it does
+            self.tick = 1e-4  # what the keeper does takes its time
             self.gap = min(self.gap, 6)
         side = self.sides[0]
         talk = change(dice, side)
@@ -196,19 +198,18 @@ _USERS = {
 
 
 def _come_late(dice: random.Random, side: Side) -> list[Step]:
-    """Those who receive come and go while the peer talks: the keeper reads, and is in the middle of it when they are back."""
-    for name in ("latecomer 0", "latecomer 1")[: dice.choice((1, 1, 2))]:
+    """Those who receive come and go while the peer talks: the keeper is in the middle of a message when they are back."""
+    side.users.clear()
+    for number in range(dice.choice((1, 1, 2))):
         steps: list[Step] = []
-        for _ in range(5):
-            steps.append(("sleep", dice.choice((0.3, 0.55, 0.8))))
-            steps += [("receive", dice.choice((0, 0.05, 0.05, 0.3))) for _ in range(dice.choice((2, 6, 12)))]
-        if name == "latecomer 0":
-            side.users.clear()
-        side.users.append((name, steps))
-    side.options["receive_bytes"] = dice.choice((7, 30))
+        for _ in range(6):
+            steps.append(("sleep", dice.choice((0.55, 0.6, 0.8))))
+            steps += [("receive", dice.choice((0, 0.05, 0.3))) for _ in range(dice.choice((1, 2, 4)))]
+        side.users.append((f"latecomer {number}", steps))
+    side.options["receive_bytes"] = 7
     talk: list[Step] = []
-    for _ in range(30):
-        talk += [("say", dice.choice((1, 30, 126, 300)), dice.random() < 0.5, 1), ("sleep", dice.choice((0, 0.001, 0.02, 0.2)))]
+    for _ in range(6):
+        talk += [("say", 300, dice.random() < 0.5, dice.choice((20, 40))), ("sleep", dice.choice((0.2, 0.5, 0.8)))]
     return talk
 
 

@@ -11,7 +11,7 @@ from simple_websocket import Client, Server
 from tests.support.wire import Head
 
 from . import preemption
-from .judge import ENDING, SLACK, judge_calls, judge_messages
+from .judge import ENDING, SLACK, judge_calls, judge_failure, judge_messages
 from .machine import Machine
 from .network import FAIR, Network
 from .peers import ScriptedPeer
@@ -50,7 +50,7 @@ class Program:
 
     def __init__(self, plan: Plan, trace: bool = False) -> None:
         self.plan = plan
-        self.scheduler = Scheduler(f"run {plan.seed}", plan.stall, LIMIT, trace)
+        self.scheduler = Scheduler(f"run {plan.seed}", plan.stall, LIMIT, trace, plan.tick)
         self.network = Network(self.scheduler, FAIR)
         self.problems: list[str] = []
         machines = [Machine(self.scheduler, self.network, name, plan.threads) for name in ("one", "other")]
@@ -80,7 +80,8 @@ class Program:
                     self.peer.hang_up()
                 self._nothing_is_left()
             for number, connection in enumerate(self.ours):
-                judge_calls(connection.ledger)
+                judge_calls(self.plan, connection.ledger)
+                judge_failure(self.plan, connection.ledger)
                 incoming = self.ours[1 - number].tap if self.peer is None else self._peer_tap
                 judge_messages(self.plan, connection.ledger, connection.tap, incoming, connection.code)
                 self.problems += connection.ledger.problems
@@ -189,11 +190,13 @@ class Program:
 
     def _look_at_the_receivers(self, connection: Connection) -> None:
         """Nobody waits for a message while there is one."""
-        unread = connection.ws._link._unread
+        ws = connection.ws
+        unread = ws._link._unread
 
         def somebody_waits() -> bool:
+            # While somebody closes, who receives without a timeout may have to wait for that.
             calls = {call.who: call for call in connection.ledger.calls}
-            return bool(unread) and any(call.what == "receive" and call.ended is None for call in calls.values())
+            return ws.connected and unread and any(call.what == "receive" and call.ended is None for call in calls.values())
 
         limit = 1.0 + self.scheduler.stalled
         if not self._wait_for(lambda: not somebody_waits(), limit):
@@ -265,7 +268,7 @@ class Program:
         late = 0
         while director.do(("receive", 0)):
             late += ledger.calls[-1].outcome == "none"  # so many reads and no more, where there is no time
-            if late > 3:
+            if late > 0:
                 ledger.problem("receive(0) returned None again and again after the end")
                 break
         for step in (("receive", None), ("send", 3, True), ("ping", 0)):
@@ -274,7 +277,7 @@ class Program:
         if ws.connected:
             ledger.problem("connected after close()")
         connection.code = ws.close_reason
-        ledger.failed_here = ws._link.protocol.failure is not None
+        ledger.failure = ws._link.protocol.failure
         ledger.was_reset = ws._link.sock._lost
         if connection.code is None:
             ledger.problem("no close_reason after the end")
@@ -292,6 +295,7 @@ class Program:
         """Nobody has it any more; its finalizer ends it, wherever it is called."""
         ws, connection.ws = connection.ws, None
         code = ws.close_reason
+        connection.ledger.failure = ws._link.protocol.failure
         for user in connection.users:
             user._ws = None
         connection.code = code

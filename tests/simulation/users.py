@@ -44,7 +44,7 @@ class Ledger:
     #: (who, message), in the order in which they were handed out.
     received: list[tuple[str, str | bytes]] = field(default_factory=list)
     closed_here: bool = False
-    failed_here: bool = False  # because of what the peer did
+    failure: tuple[int, str] | None = None  # with which this side failed it
     was_reset: bool = False
     interrupted: int = 0
     problems: list[str] = field(default_factory=list)

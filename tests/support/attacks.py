@@ -75,6 +75,7 @@ def _deflated(data: bytes) -> bytes:
 
 
 _ALMOST = frame(BINARY, bytes(MAX_MESSAGE - 1), fin=False, masked=True)
+_ALMOST_TEXT = frame(TEXT, "\U0001f409".encode() + b"x" * (MAX_MESSAGE - 5), fin=False, masked=True)
 
 ATTACKS = {
     attack.name: attack
@@ -94,6 +95,7 @@ ATTACKS = {
         Attack("lying-header", _header(BINARY, MAX_MESSAGE), connections=64),
         Attack("impossible-header", _header(BINARY, 1 << 62), connections=8, ended=True),
         Attack("almost-a-message", _ALMOST, connections=16, holds=3 * MAX_MESSAGE),
+        Attack("almost-a-text", _ALMOST_TEXT, connections=8, holds=9 * MAX_MESSAGE),
         Attack("unread", again=_frames(BINARY, bytes(1000)), path="/deaf", holds=MAX_UNREAD + 64 * KIB),
         Attack("unread-empty", again=_frames(BINARY), path="/deaf"),
         Attack("unread-wide-text", again=_frames(TEXT, ("x" * 996 + "\U0001f409").encode()), path="/deaf", holds=4 * MAX_UNREAD),
