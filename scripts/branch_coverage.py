@@ -19,7 +19,10 @@ PACKAGE = ROOT / "simple_websocket"
 
 # How threads and greenlets are told apart. "greenlet" and not "gevent" or "eventlet", which would be imported before they can
 # monkey-patch; it slows a process down that has no greenlets, so the other suites do without.
-GREEN = ("gevent", "eventlet", "servers", "dropin", "simulation")
+GREEN = ("gevent", "eventlet", "servers")
+
+# The others run the same lines again, or ask how long something takes and how much memory.
+MEASURED = ("protocol", "threading", *GREEN, "asyncio", "asgi")
 
 CONFIGURATION = """\
 [run]
@@ -57,7 +60,9 @@ class Measuring:
 
     def environment(self, suite: str) -> dict[str, str]:
         """What to add to the environment of a suite's process."""
-        concurrency = "thread, greenlet" if suite.startswith(GREEN) else "thread"
+        if suite not in MEASURED:
+            return {}
+        concurrency = "thread, greenlet" if suite in GREEN else "thread"
         path = self.folder / f"{suite}.ini"
         path.write_text(CONFIGURATION.format(concurrency=concurrency, package=PACKAGE, data=self.folder / "data"))
         return {"COVERAGE_PROCESS_START": str(path)}

@@ -1,10 +1,7 @@
-"""Settings of hypothesis: the same examples on every run, or more and new ones with HYPOTHESIS_PROFILE=long; what is measured."""
+"""Settings of hypothesis: the same examples on every run, or more and new ones with HYPOTHESIS_PROFILE=long."""
 
 import os
-import sys
-from collections.abc import Iterator
 
-import pytest
 from hypothesis import HealthCheck, Phase, settings
 
 # Explaining a failure takes longer than finding and shrinking it, longer than a test may take.
@@ -20,16 +17,3 @@ settings.register_profile(
     "long", max_examples=10_000, print_blob=True, deadline=None, phases=_PHASES, suppress_health_check=_SLOW_IS_FINE
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
-
-
-@pytest.fixture(scope="module", autouse=True)
-def unmeasured(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Branch coverage is not measured in the comparison with wsproto: it reaches nothing that the other tests do not reach,
-    and would take twice as long."""
-    measuring = sys.modules.get("coverage")
-    current = measuring.Coverage.current() if measuring is not None and request.module.__name__.endswith("test_oracle") else None
-    if current is not None:
-        current.stop()
-    yield
-    if current is not None:
-        current.start()

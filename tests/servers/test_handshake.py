@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import socket
+import ssl
+import time
 
 import pytest
 
@@ -66,3 +69,58 @@ def test_a_handshake_on_a_connection_that_was_used_for_http(server: Running) -> 
         assert response.status == 101
     finally:
         connection.close()
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "HEAD", "PUT", "NONSENSE"])
+@pytest.mark.parametrize("path", ["/echo", "/careful"])
+def test_plain_http_on_a_websocket_route(server: Running, path: str, method: str) -> None:
+    """Answered, by the framework or by the application, and the next request is served."""
+    connection = server.http()
+    try:
+        connection.request(method, path, body=b"a=1" if method == "POST" else None, headers={"Connection": "close"})
+        assert 400 <= connection.getresponse().status < 500 or (method == "NONSENSE" and server.entry.kind in REFUSES_METHODS)
+    finally:
+        connection.close()
+    assert server.get("/") == "plain HTTP"
+
+
+# These answer an unknown method themselves, with 501 (RFC 9110 section 15.6.2).
+REFUSES_METHODS = ("pywsgi", "wsgiref", "cheroot", "gunicorn")
+
+MISHANDLE = ("gunicorn-gevent_pywsgi", "uwsgi")
+
+GARBAGE = {
+    "binary": bytes(range(256)) * 4 + b"\r\n\r\n",
+    "words": b"what is this\r\n\r\n",
+    "frames": b"\x81\x85\x00\x00\x00\x00hello" * 20 + b"\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("kind", GARBAGE)
+def test_garbage(server: Running, kind: str) -> None:
+    """What is no HTTP is the web server's business; it must neither hang nor fail, with the library in its process."""
+    with socket.create_connection(("127.0.0.1", server.port), timeout=5) as sock:
+        if server.entry.tls:
+            context = ssl.create_default_context()
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+            sock = context.wrap_socket(sock)
+        sock.settimeout(5)
+        sock.sendall(GARBAGE[kind])
+        answer = b""
+        try:
+            while chunk := sock.recv(4096):
+                answer += chunk
+        except ConnectionResetError:
+            pass
+        finally:
+            sock.close()
+    # Some say nothing at all, and one says it in HTML without a status line (HTTP/0.9).
+    assert not answer.startswith(b"HTTP/") or answer.split()[1][:1] == b"4", answer
+    # uWSGI hands such a thing to the framework, and gunicorn's gevent_pywsgi fails to write its own access log.
+    server.get("/")
+    log = "\n".join(server.trouble())
+    deadline = time.monotonic() + 0.5
+    while server.entry.name.startswith(MISHANDLE) and "Traceback" not in log and time.monotonic() < deadline:
+        time.sleep(0.02)  # it comes behind the answer, if it comes
+        log += "\n".join(server.trouble())
+    assert "/simple_websocket/" not in log and ("Traceback" not in log or server.entry.name.startswith(MISHANDLE)), log
