@@ -97,8 +97,7 @@ def judge_messages(plan: Plan, ledger: Ledger, outgoing: Wiretap, incoming: Wire
         if mine != sorted(mine):
             ledger.problem(f"{who} received in another order: {mine}")
     lost = sorted(at for message, at in positions.items() if message not in set(received))
-    # Whoever closes, or finds that sending has failed, keeps what there is room for; an exception from outside in receive() may
-    # take one message with it.
+    # Whoever closes keeps what there is room for; an exception from outside in receive() may take one message with it.
     if ledger.closed_here or ledger.failure is not None or ledger.side.ending.startswith("drop"):
         return
     gaps = [at for at in lost if at < len(received) + len(lost) and any(positions[m] > at for m in received if m in positions)]

@@ -45,7 +45,6 @@ class Ledger:
     received: list[tuple[str, str | bytes]] = field(default_factory=list)
     closed_here: bool = False
     failure: tuple[int, str] | None = None  # with which this side failed it
-    was_reset: bool = False
     interrupted: int = 0
     problems: list[str] = field(default_factory=list)
 
@@ -105,7 +104,8 @@ class User:
         if what == "ping":
             return self._call("ping", lambda: ws.ping(bytes(step[1]))) != "closed"
         assert what == "close"
-        self.ledger.closed_here = True
+        if ws.connected or "max_unread_messages" in self.ledger.side.options:
+            self.ledger.closed_here = True  # and of what was behind the end of another one's making, only so much is kept
         return self._call("close", lambda: ws.close(step[1], "enough")) == "interrupted"
 
     def _call(self, what: str, function: Callable[[], Any], timeout: float | None = None, message: Any = None) -> str:
