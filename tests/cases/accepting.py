@@ -8,7 +8,7 @@ from tests.support.wire import Head, accept_key, request
 from tests.support.world import read_request
 
 
-def refuse(world, data):
+def refuse(world, data, **options):
     """Let the Server see a request; return what it raised, after checking that not a byte was written."""
     listener = world.listen()
     sock = world.dial(listener.address)
@@ -19,7 +19,7 @@ def refuse(world, data):
     world.on_cleanup(server_sock.close)
     head = read_request(server_sock)
     with pytest.raises(ConnectionError) as error:
-        Server.accept(head.environ(), sock=server_sock, **world.options)
+        Server.accept(head.environ(), sock=server_sock, **options, **world.options)
     # The application can still answer.
     server_sock.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
     server_sock.close()
