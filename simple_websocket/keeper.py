@@ -90,6 +90,8 @@ class Keeper:
         """Look at a connection again from time to time: nobody waits in receive any more."""
         link.parked = False
         self._unparked.append(link)
+        if not self._links:
+            self._unparked.clear()  # it had ended before; behind the keeper's end nobody would take it out
         sockets = self._sockets
         if not self._looking and sockets is not None and not self._orphaned:
             sockets.wake()
@@ -159,6 +161,8 @@ class Keeper:
             raise
         finally:
             self._running = False
+            if not self._links:  # there are some when it was killed
+                self._unparked.clear()
             sockets.close()
             self._lock.release()
 
@@ -237,8 +241,8 @@ class Keeper:
         if sockets.count == len(self._looked):
             return
         for link in list(self._looked):
-            if link.watched:
-                continue
+            if sockets.reads(link):
+                continue  # what is watched for writing only has still to be adopted
             if link.turn != link.seen and not link.finished:
                 link.seen = link.turn
                 continue

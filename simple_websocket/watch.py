@@ -53,11 +53,16 @@ class Sockets:
         self._wake_out.setblocking(False)
         self._selector.register(self._wake_in, selectors.EVENT_READ, None)
         self._masks: dict[Watched, int] = {}
+        self._read: set[Watched] = set()
 
     @property
     def count(self) -> int:
-        """How many connections are watched."""
-        return len(self._masks)
+        """How many connections are watched for reading."""
+        return len(self._read)
+
+    def reads(self, link: Watched) -> bool:
+        """Whether a connection is watched for reading."""
+        return link in self._read
 
     def wake(self) -> None:
         """Have `select` return."""
@@ -86,11 +91,13 @@ class Sockets:
         if known is not None:
             self._masks[link] = mask
             self._selector.modify(link.sock, mask, link)
+            self._note(link, mask)
             return None
         link.watched = True
         try:
             self._selector.register(link.sock, mask, link)
             self._masks[link] = mask
+            self._note(link, mask)
         except KeyError:
             # The web server closed a connection's descriptor without a word, and the number is in use again.
             stale: Watched = self._selector.get_map()[link.sock.fileno()].data
@@ -102,8 +109,15 @@ class Sockets:
             self.unwatch(link)
         return None
 
+    def _note(self, link: Watched, mask: int) -> None:
+        if mask & selectors.EVENT_READ:
+            self._read.add(link)
+        else:
+            self._read.discard(link)
+
     def unwatch(self, link: Watched) -> None:
         """Watch a connection no more."""
+        self._read.discard(link)
         if self._masks.pop(link, None) is not None:
             try:
                 self._selector.unregister(link.sock)
