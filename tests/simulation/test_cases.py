@@ -50,6 +50,10 @@ NEEDS_A_FAIR_NETWORK = {
     "test_requests_that_are_no_handshake": "reads the answer at once",
     "test_another_version": "reads the answer at once",
     "test_an_ordinary_request": "reads the answer at once",
+    "test_an_allowed_origin": "reads the answer at once",
+    "test_no_origin": "reads the answer at once",
+    "test_the_application_refuses": "reads the answer at once",
+    "test_a_header_that_cannot_be_sent": "reads the answer at once",
     "test_an_address_that_does_not_answer_leaves_time_for_the_next": "fills a backlog and relies on the order",
 }
 
