@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from .backends import Backend
+from .transport import complete_tls
 
 __all__ = ["Url", "dial", "parse_url"]
 
@@ -121,23 +122,9 @@ def _connect(sock: Any, address: Any, backend: Backend, deadline: float) -> None
 
 def _start_tls(sock: Any, host: str, backend: Backend, context: ssl.SSLContext, deadline: float) -> Any:
     secure = context.wrap_socket(sock, server_hostname=host, do_handshake_on_connect=False)
-    secure.setblocking(False)
-    waiter = backend.waiter(secure)
     try:
-        while True:
-            left = deadline - backend.clock()
-            try:
-                secure.do_handshake()
-                return secure
-            except ssl.SSLWantReadError:
-                ready = left > 0 and waiter.readable(left)
-            except ssl.SSLWantWriteError:
-                ready = left > 0 and waiter.writable(left)
-            if not ready:
-                raise TimeoutError(errno.ETIMEDOUT, f"no TLS handshake with {host}")
+        complete_tls(secure, backend, deadline, host)
     except BaseException:
-        waiter.close()
         secure.close()
         raise
-    finally:
-        waiter.close()
+    return secure

@@ -6,7 +6,6 @@ guards what they share with it: `_sock`, `_busy`, `_dismissed` and `_ws`, and is
 
 from __future__ import annotations
 
-import errno
 import io
 import logging
 import socket
@@ -23,7 +22,7 @@ from .errors import CloseReason, ConnectionClosed, ConnectionError
 from .going_away import go_away
 from .protocol.request import HttpExchange, HttpRequest
 from .sync import Server
-from .transport import Transport, open_transport
+from .transport import Transport, complete_tls, open_transport
 
 __all__ = ["Exchange", "Service"]
 
@@ -137,22 +136,7 @@ class Exchange:
         with self._lock:  # it goes from one object to another
             self._sock.setblocking(False)
             self._sock = secure = context.wrap_socket(self._sock, server_side=True, do_handshake_on_connect=False)
-            secure.setblocking(False)
-        waiter = backend.waiter(secure)
-        try:
-            while True:
-                left = deadline - backend.clock()
-                try:
-                    secure.do_handshake()
-                    return
-                except ssl.SSLWantReadError:
-                    ready = left > 0 and waiter.readable(left)
-                except ssl.SSLWantWriteError:
-                    ready = left > 0 and waiter.writable(left)
-                if not ready:
-                    raise TimeoutError(errno.ETIMEDOUT, "no TLS handshake in time")
-        finally:
-            waiter.close()
+        complete_tls(secure, backend, deadline, "the client")
 
     def _open(self, transport: Transport, http: HttpExchange, deadline: float) -> Server | None:
         """Read the request; return the WebSocket, or answer with HTTP and return ``None``."""

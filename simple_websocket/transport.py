@@ -15,7 +15,7 @@ from typing import Any
 
 from .backends import Backend
 
-__all__ = ["Transport", "open_transport"]
+__all__ = ["Transport", "complete_tls", "open_transport"]
 
 # TLS may want to write in order to read, or the other way round (renegotiation, key updates).  Then the other user of the
 # connection may be parked on that direction already, and a socket has one waiter for each: look again after this long.
@@ -292,6 +292,30 @@ class TlsTransport(Transport):
                 tls.shutdown()
             except (OSError, ValueError):
                 pass  # the peer's close_notify is not there yet, or never will be
+
+
+def complete_tls(secure: Any, backend: Backend, deadline: float, peer: str) -> None:
+    """Make the TLS handshake of a wrapped socket, which does not block afterwards.
+
+    :param peer: with whom, for the message of the error.
+    :raises OSError: it failed (`ssl.SSLError`), or was not over at the deadline (`TimeoutError`).
+    """
+    secure.setblocking(False)
+    waiter = backend.waiter(secure)
+    try:
+        while True:
+            left = deadline - backend.clock()
+            try:
+                secure.do_handshake()
+                return
+            except ssl.SSLWantReadError:
+                ready = left > 0 and waiter.readable(left)
+            except ssl.SSLWantWriteError:
+                ready = left > 0 and waiter.writable(left)
+            if not ready:
+                raise TimeoutError(errno.ETIMEDOUT, f"no TLS handshake with {peer} in time")
+    finally:
+        waiter.close()
 
 
 def open_transport(sock: Any, backend: Backend) -> Transport:

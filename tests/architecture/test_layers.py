@@ -46,7 +46,7 @@ MAY_IMPORT = {
     "options.py": ["protocol"],
     "transport.py": ["errors", "backends", "protocol"],
     "wsgi.py": ["errors", "backends", "protocol", "stopping"],
-    "dial.py": ["errors", "backends", "protocol"],
+    "dial.py": ["errors", "backends", "protocol", "transport"],
     "watch.py": ["backends"],
     "keeper.py": ["errors", "backends", "transport", "watch"],
     "outbound.py": ["errors", "backends", "protocol", "transport"],
