@@ -23,7 +23,7 @@ ROUGHEST = "threads, preempted"
 
 #: A case with more combinations than this, over all worlds, is about bytes: it is run in one world only, and of its combinations
 #: as many as that.
-MANY = 60
+MANY = 100
 
 
 @pytest.fixture(scope="session", autouse=True)
