@@ -103,8 +103,8 @@ class Plan:
     def describe(self) -> str:
         lines = [
             f"seed {self.seed}: {'threads' if self.threads else 'greenlets'}, preempted every {self.gap or 'never'}, "
-            f"network {self.weather_name}, stalls {self.stall}, compression {self.compression}, horizon {self.horizon}"
-            + (", one machine" if self.shared else "")
+            f"network {self.weather_name}, stalls {self.stall}, a choice {self.tick} s, compression {self.compression}, "
+            f"horizon {self.horizon}" + (", one machine" if self.shared else "")
         ]
         for side in self.sides:
             lines.append(f"  {'client' if side.client else 'server'} {side.options}, ends with {side.ending}")
