@@ -91,7 +91,10 @@ class Keeper:
         link.parked = False
         self._unparked.append(link)
         if not self._links:
-            self._unparked.clear()  # it had ended before; behind the keeper's end nobody would take it out
+            try:
+                self._unparked.remove(link)  # it had ended before; behind the keeper's end nobody would take it out
+            except ValueError:
+                pass  # the keeper has done so
         sockets = self._sockets
         if not self._looking and sockets is not None and not self._orphaned:
             sockets.wake()

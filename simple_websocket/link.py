@@ -258,6 +258,8 @@ class Link:
         self._call_keeper()
         if wait:
             self._complete(self.protocol.start_close_timer(self._clock()))
+        elif self.finished:
+            self._dispose(reading=False, patient=False)  # as in pump
 
     def _complete(self, deadline: float) -> None:
         """Read until the closing handshake is complete or its time is over, and end TCP."""
@@ -348,9 +350,11 @@ class Link:
             if self.protocol.state is State.CLOSED and (self.protocol.lost or not self._client):
                 # A client leaves it to the server to end TCP, until its closing deadline.
                 self._finish(reading=True, patient=False, by_keeper=True)
-            return more
         finally:
             self.read_lock.release()
+        if self.finished:
+            self._dispose(reading=False, patient=False)  # a finalizer that has interrupted us had to leave it to us
+        return more
 
     def vanish(self) -> None:
         """Take it that the socket's owner has closed it."""
