@@ -171,9 +171,9 @@ class Protocol:
             return None
 
     def fail_later(self, now: float) -> None:
-        """Leave it to the application to come back for more, for as long as the closing handshake may take."""
+        """Leave it to the application to come back for more, for a second at the most."""
         if self._fail_by is None:
-            self._fail_by = now + self._close_timeout
+            self._fail_by = now + min(self._close_timeout, _FAILURE_TIMEOUT)
 
     def fail(self, violation: ProtocolViolation | None = None) -> None:
         """_Fail the WebSocket Connection_ (section 7.1.7): say so in a Close frame and accept nothing more.

@@ -75,7 +75,8 @@ def violations(make):
 @every_kind
 @pytest.mark.parametrize("what", [*violations(lambda *_, **__: b"")])
 async def test_violations(stage, kind, what):
-    ws, peer = await stage.pair(kind, max_message_size=1000)
+    # Nobody receives the message in front, so the failure waits for as long as the close timeout lets it.
+    ws, peer = await stage.pair(kind, max_message_size=1000, close_timeout=0.3)
     peer.send(b"x" * 1000)
     data, code = violations(peer.make)[what]
     peer.writer.write(data)
