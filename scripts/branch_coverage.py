@@ -22,7 +22,7 @@ PACKAGE = ROOT / "simple_websocket"
 GREEN = ("gevent", "eventlet", "servers")
 
 # The others run the same lines again, or ask how long something takes and how much memory.
-MEASURED = ("protocol", "threading", *GREEN, "asyncio", "asgi")
+MEASURED = ("protocol", "protocol-pure", "threading", *GREEN, "asyncio", "asgi")
 
 CONFIGURATION = """\
 [run]
@@ -71,6 +71,12 @@ class Measuring:
         """Put the data together; return the lines to print, and what is wrong."""
         if not list(self.folder.glob("data.*")):
             return [], ["branch coverage: nothing was measured; is the package coverage installed?"]
+        try:
+            return self._combine()
+        except RuntimeError as error:
+            return [], [f"branch coverage: {error}"]
+
+    def _combine(self) -> tuple[list[str], list[str]]:
         settings = next(self.folder.glob("*.ini"))
         self._coverage("combine", f"--rcfile={settings}", "--quiet")
         self._coverage("html", f"--rcfile={settings}", "--quiet", f"--directory={self.folder / 'html'}")
