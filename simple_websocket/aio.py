@@ -9,20 +9,22 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from . import asgi as asgi_link
 from .aiodial import open_link
-from .aiolink import AioLink, TakenTransport
-from .aiosocket import refuse, take_over
+from .aiolink import AioLink
+from .aiosocket import aiohttp_request, refuse, take_over, take_over_aiohttp
 from .asgi import AsgiLink
 from .dial import parse_url
 from .errors import CloseReason, ConnectionClosed, ConnectionError
-from .options import Options, names
+from .options import Admission, Options, names
 from .protocol.deflate import Compression
 from .protocol.handshake import ClientHandshake, Headers, Request, ServerHandshake, add_headers
+from .protocol.origin import Origins
 
 if TYPE_CHECKING:
     from typing_extensions import Self  # typing has it from Python 3.11 on
@@ -162,6 +164,9 @@ class AioServer(AioConnection):
         ping_interval: float | None = None,
         max_message_size: int | None = None,
         *,
+        allowed_origins: Origins = None,
+        check_request: Callable[[Request], object] | None = None,
+        response_headers: Headers | None = None,
         ping_timeout: float | None = None,
         close_timeout: float = 5.0,
         compression: bool | Compression = True,
@@ -178,6 +183,7 @@ class AioServer(AioConnection):
             max_unread_bytes=max_unread_bytes,
             compression=compression,
         )
+        self._admission = Admission(allowed_origins, check_request, response_headers)
         #: aiohttp's request, ASGI's triple, or the socket.
         self.request = request
         #: The supported subprotocols.
@@ -195,6 +201,8 @@ class AioServer(AioConnection):
         ping_interval: float | None = None,
         max_message_size: int | None = None,
         *,
+        allowed_origins: Origins = None,
+        check_request: Callable[[Request], object] | None = None,
         response_headers: Headers | None = None,
         ping_timeout: float | None = None,
         close_timeout: float = 5.0,
@@ -213,6 +221,8 @@ class AioServer(AioConnection):
         :param ping_interval: seconds between two pings to the client.  Default ``None``: no pings.  25 is a good value.
         :param max_message_size: the most bytes a message may have, after decompression; a larger one closes the connection
             with 1009.  Default ``None``: no limit.
+        :param allowed_origins: which pages may connect, as for `Server`.  Default ``None``: everybody may.
+        :param check_request: called with the parsed request; raises ConnectionError to refuse it.  Default ``None``.
         :param response_headers: additional headers of the response, a dictionary or pairs.  Default ``None``.
         :param ping_timeout: seconds within which the peer must give a sign of life after a ping; else the connection is
             closed with 1008.  Default ``None``: `ping_interval`.
@@ -222,8 +232,8 @@ class AioServer(AioConnection):
         :param max_unread_messages: stop reading at this many messages that nobody has received.  Default: 256.
         :param max_unread_bytes: stop reading at this many bytes (characters, for text) of them.  Default: 1 MiB.
         :return: the connection.
-        :raises ConnectionError: the request is no valid opening handshake (`status_code` 400, or 426 for another version).
-            With `sock` that has been answered and the socket closed; otherwise nothing has been written.
+        :raises ConnectionError: the request is no valid opening handshake (`status_code` 400, or 426 for another version),
+            or is not let in (403).  With `sock` that has been answered and the socket closed; otherwise nothing has been written.
         :raises ValueError: not exactly one of `aiohttp`, `asgi` and `sock` was given, or an argument is out of its range.
         """
         given = [one for one in (aiohttp, asgi, sock) if one is not None]
@@ -235,6 +245,9 @@ class AioServer(AioConnection):
             receive_bytes,
             ping_interval,
             max_message_size,
+            allowed_origins=allowed_origins,
+            check_request=check_request,
+            response_headers=response_headers,
             ping_timeout=ping_timeout,
             close_timeout=close_timeout,
             compression=compression,
@@ -242,12 +255,12 @@ class AioServer(AioConnection):
             max_unread_bytes=max_unread_bytes,
         )
         if aiohttp is not None:
-            self._accept_aiohttp(aiohttp, response_headers)
+            self._accept_aiohttp(aiohttp)
         elif asgi is not None:
             scope, receive, send = asgi
-            await self._accept_asgi(scope, receive, send, response_headers)
+            await self._accept_asgi(scope, receive, send)
         else:
-            await self._accept_socket(sock, headers, response_headers)
+            await self._accept_socket(sock, headers)
         return self
 
     @classmethod
@@ -287,37 +300,23 @@ class AioServer(AioConnection):
         """
         return next((name for name in request.subprotocols if name in self.subprotocols), None)
 
-    def _accept_aiohttp(self, request: Any, response_headers: Headers | None) -> None:
-        # aiohttp's transport is taken over, and its own protocol told when the connection has ended: it keeps books.
-        protocol, transport = request.protocol, request.transport
-        if transport is None or transport.is_closing():
-            raise ConnectionError(400, detail="the client has gone")
-        # Not `headers`: those have been decoded, and not every client sends what can be encoded as it was.
-        headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in request.raw_headers]
-        handshake = ServerHandshake(request.method, request.raw_path, headers, self._options.deflate)
-        response = self._respond(handshake, response_headers)
-        first = getattr(protocol, "_message_tail", b"")
-        if first:
-            protocol._message_tail = b""
-        link = self._make_link(handshake, first, protocol.connection_lost)
-        transport.write(response)
-        transport.set_protocol(link)
-        protocol.transport = TakenTransport(link, transport)
-        link.connection_made(transport)
+    def _accept_aiohttp(self, request: Any) -> None:
+        handshake = ServerHandshake(*aiohttp_request(request), self._options.deflate)
+        take_over_aiohttp(request, self._respond(handshake), partial(self._make_link, handshake))
 
-    async def _accept_asgi(self, scope: Any, receive: Any, send: Any, response_headers: Headers | None) -> None:
-        self.subprotocol = self.choose_subprotocol(await asgi_link.read_request(scope, receive))
-        await asgi_link.accept(send, self.subprotocol, response_headers)
+    async def _accept_asgi(self, scope: Any, receive: Any, send: Any) -> None:
+        self._choose(await asgi_link.read_request(scope, receive))
+        await asgi_link.accept(send, self.subprotocol, self._admission.response_headers)
         self._link = AsgiLink(receive, send, self._options.max_message_size)
 
-    async def _accept_socket(self, sock: Any, headers: Mapping[str, str] | None, response_headers: Headers | None) -> None:
+    async def _accept_socket(self, sock: Any, headers: Mapping[str, str] | None) -> None:
         if isinstance(sock, ssl.SSLSocket):
             raise ValueError("asyncio cannot take over an ssl.SSLSocket; hand over the plain socket's transport or use Server")
         try:
             if headers is None:
                 raise ConnectionError(400, detail="headers= are missing: the request's, which came over sock=")
             handshake = ServerHandshake("GET", "/", headers.items(), self._options.deflate)
-            response = self._respond(handshake, response_headers)
+            response = self._respond(handshake)
         except ConnectionError as error:
             await refuse(sock, error)
             raise
@@ -326,9 +325,13 @@ class AioServer(AioConnection):
             raise
         await take_over(sock, response, lambda: self._make_link(handshake, b""))
 
-    def _respond(self, handshake: ServerHandshake, headers: Headers | None) -> bytes:
-        self.subprotocol = self.choose_subprotocol(handshake.request)
-        return handshake.accept(self.subprotocol, headers)
+    def _respond(self, handshake: ServerHandshake) -> bytes:
+        self._choose(handshake.request)
+        return handshake.accept(self.subprotocol, self._admission.response_headers)
+
+    def _choose(self, request: Request) -> None:
+        self._admission.check(request)
+        self.subprotocol = self.choose_subprotocol(request)
 
     def _make_link(self, handshake: ServerHandshake, first: bytes, lost: Any = None) -> AioLink:
         protocol = self._options.protocol(False, handshake.deflate, first, time.monotonic())

@@ -1,4 +1,4 @@
-"""A socket of one's own on asyncio: taken over after the opening handshake, or refused with an HTTP answer.
+"""Sockets on asyncio: one's own and aiohttp's transports, taken over after the opening handshake, or refused with an HTTP answer.
 
 Everything runs in the event loop's thread.  Whatever happens here, the socket is closed or belongs to a connection afterwards.
 """
@@ -10,11 +10,11 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
-from .aiolink import AioLink
+from .aiolink import AioLink, TakenTransport
 from .errors import ConnectionError
 from .protocol.handshake import rejection
 
-__all__ = ["refuse", "take_over"]
+__all__ = ["aiohttp_request", "refuse", "take_over", "take_over_aiohttp"]
 
 
 async def take_over(sock: Any, response: bytes, make_link: Callable[[], AioLink]) -> None:
@@ -46,3 +46,31 @@ async def refuse(sock: Any, error: ConnectionError) -> None:
         pass  # the client has gone
     finally:
         sock.close()
+
+
+def aiohttp_request(request: Any) -> tuple[str, str, list[tuple[str, str]]]:
+    """Return method, target and headers of aiohttp's request.
+
+    :raises ConnectionError: the client has gone.
+    """
+    if request.transport is None or request.transport.is_closing():
+        raise ConnectionError(400, detail="the client has gone")
+    # Not `headers`: those have been decoded, and not every client sends what can be encoded as it was.
+    headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in request.raw_headers]
+    return request.method, request.raw_path, headers
+
+
+def take_over_aiohttp(request: Any, response: bytes, make_link: Callable[..., AioLink]) -> None:
+    """Write the response that opens the connection, and give aiohttp's transport to a link.
+
+    aiohttp's own protocol is told when the connection has ended: it keeps books.
+    """
+    protocol, transport = request.protocol, request.transport
+    first = getattr(protocol, "_message_tail", b"")
+    if first:
+        protocol._message_tail = b""
+    link = make_link(first, protocol.connection_lost)
+    transport.write(response)
+    transport.set_protocol(link)
+    protocol.transport = TakenTransport(link, transport)
+    link.connection_made(transport)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from .protocol.clock import Keepalive
 from .protocol.connection import Protocol
 from .protocol.deflate import Compression, DeflateExtension
+from .protocol.handshake import Headers, Request
+from .protocol.origin import Origins, check_origin
 from .protocol.unread import Unread
 
-__all__ = ["Options", "names"]
+__all__ = ["Admission", "Options", "names"]
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,24 @@ class Options:
     def unread(self) -> Unread:
         """Return the place for messages that nobody has received yet."""
         return Unread(self.max_unread_messages, self.max_unread_bytes)
+
+
+@dataclass(frozen=True)
+class Admission:
+    """Who may connect to a server, and what the response says besides; described at `Server`."""
+
+    allowed_origins: Origins
+    check_request: Callable[[Request], object] | None
+    response_headers: Headers | None
+
+    def check(self, request: Request) -> None:
+        """Refuse a request.
+
+        :raises ConnectionError: it is not let in.
+        """
+        check_origin(request, self.allowed_origins)
+        if self.check_request is not None:
+            self.check_request(request)
 
 
 def names(subprotocols: str | Sequence[str] | None) -> list[str]:

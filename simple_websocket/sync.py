@@ -17,10 +17,10 @@ from .dial import dial, parse_url
 from .errors import CloseReason, ConnectionClosed
 from .handover import hand_over
 from .link import Link
-from .options import Options, names
+from .options import Admission, Options, names
 from .protocol.deflate import Compression, DeflateExtension
 from .protocol.handshake import ClientHandshake, Headers, Request, ServerHandshake, add_headers
-from .protocol.origin import Origins, check_origin
+from .protocol.origin import Origins
 from .transport import Transport, open_transport
 
 if TYPE_CHECKING:
@@ -223,9 +223,7 @@ class Server(Connection):
         #: The supported subprotocols.
         self.subprotocols = names(subprotocols)
         handshake = ServerHandshake(*wsgi.request_parts(environ), self._options.deflate)
-        check_origin(handshake.request, allowed_origins)
-        if check_request is not None:
-            check_request(handshake.request)
+        Admission(allowed_origins, check_request, response_headers).check(handshake.request)
         self.subprotocol = self.choose_subprotocol(handshake.request)
         response = handshake.accept(self.subprotocol, response_headers)
         found = wsgi.find_socket(environ) if sock is None else wsgi.own_socket(environ, sock)
