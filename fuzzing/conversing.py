@@ -142,13 +142,13 @@ def _frames(reader: FrameReader, out: Frame) -> list[Seen]:
 def _afterwards(protocol: Protocol, reader: FrameReader) -> None:
     """Use the connection as its owner may, whatever has happened to it, and end it."""
     if protocol.open:
-        for frame in (protocol.send_text("text \u2603"), protocol.send_bytes(b"\xff" * 200), protocol.ping(b"p", 1.0)):
+        for frame in (protocol.send("text \u2603"), protocol.send(b"\xff" * 200), protocol.ping(b"p", 1.0)):
             assert len(_frames(reader, frame)) == 1
         assert protocol.begin_close(4000, "bye", 1.0) > 1.0
         assert protocol.state is State.CLOSING
         assert [frame.code for frame in _frames(reader, protocol.close(4000, "bye"))] == [4000]
     assert protocol.close(4001, "") == b"", "a second Close frame"
-    for call in (lambda: protocol.send_text("x"), lambda: protocol.send_bytes(b"x"), lambda: protocol.ping(b"", 1.0)):
+    for call in (lambda: protocol.send("x"), lambda: protocol.send(b"x"), lambda: protocol.ping(b"", 1.0)):
         try:
             call()
         except ConnectionClosed:

@@ -158,7 +158,7 @@ def negotiation(data: bytes) -> str:
     ends.append(Protocol(client=False, deflate=server, max_message_size=None, close_timeout=5.0, keepalive=None))
     for message in (data, data[::-1], b"", data * 3):
         for sender, receiver in (ends, ends[::-1]):
-            said = sender.send_bytes(message)
+            said = sender.send(message)
             receiver.receive_data(said if isinstance(said, bytes) else b"".join(said))
             assert receiver.next_event() == message
     return "declined" if declined else "agreed"

@@ -32,11 +32,12 @@ def buffer_of(loop: asyncio.AbstractEventLoop) -> memoryview:
 class AioInbound:
     """What has been received and not decoded yet."""
 
-    __slots__ = ("_rest", "_transport", "reading")
+    __slots__ = ("_transport", "reading", "rest")
 
     def __init__(self) -> None:
         self._transport: Any = None
-        self._rest: memoryview | None = None
+        #: What has been received and not been taken.
+        self.rest: memoryview | None = None
         #: Whether the transport reads.
         self.reading = True
 
@@ -56,20 +57,15 @@ class AioInbound:
         """The transport is gone."""
         self._transport = None
 
-    @property
-    def waiting(self) -> bool:
-        """Whether something is here."""
-        return self._rest is not None
-
     def put(self, data: bytes) -> None:
         """Keep more than one turn is for; there is nothing here, as the transport does not read meanwhile."""
-        self._rest = memoryview(data)
+        self.rest = memoryview(data)
 
     def take(self, size: int | None = None) -> bytes:
         """Remove the oldest bytes: `size`, or all."""
-        rest = self._rest
+        rest = self.rest
         if rest is None:
             return b""
         part = rest if size is None else rest[:size]
-        self._rest = rest[len(part) :] or None
+        self.rest = rest[len(part) :] or None
         return bytes(part)

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from .aioinbound import TURN, AioInbound, buffer_of
 from .aiooutbound import AioOutbound, Waiters
 from .errors import CloseReason
-from .protocol.connection import Pong, Protocol, State
+from .protocol.connection import Pong, Protocol, State, payload_of
 from .protocol.unread import Unread
 
 __all__ = ["AioLink", "TakenTransport"]
@@ -24,6 +24,16 @@ _EOF_TIMEOUT = 0.5
 
 # After this many messages in a row for which `receive` had not to wait, the event loop has its turn.
 _STREAK = 64
+
+
+class _Nothing:
+    """To be awaited when there is nothing to wait for; a coroutine would cost as much as the frame."""
+
+    def __await__(self) -> Any:
+        return iter(())
+
+
+_NOTHING = _Nothing()
 
 
 class Timer:
@@ -117,19 +127,20 @@ class AioLink(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         """Take received bytes."""
-        data = self._buffer[:nbytes].tobytes()
-        if nbytes <= TURN or nbytes <= self.protocol.expected:
-            self.protocol.receive_data(data)
+        data = self._buffer[:nbytes]
+        if nbytes <= TURN or nbytes <= self.protocol.span(data):
+            self.protocol.receive_data(data.tobytes())
             self._decode()
         else:
-            self._inbound.put(data)
+            self._inbound.put(data.tobytes())
             self._take_turn()
 
     def _take_turn(self) -> None:
         """Decode the next part of what has been received."""
         self._turn_due = False
-        if data := self._inbound.take(max(TURN, self.protocol.expected)):
-            self.protocol.receive_data(data)
+        rest = self._inbound.rest
+        if rest is not None:
+            self.protocol.receive_data(self._inbound.take(max(TURN, self.protocol.span(rest))))
             self._decode()
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -206,18 +217,11 @@ class AioLink(asyncio.BufferedProtocol):
             await self._receivers.wait(self.loop, left)
         return True
 
-    async def send(self, data: Any) -> None:
-        """Send one message, whole; wait while the peer is slow."""
-        protocol = self.protocol
-        if isinstance(data, str):
-            frame = protocol.send_text(data)
-        elif isinstance(data, (bytes, bytearray, memoryview)):
-            frame = protocol.send_bytes(bytes(data))
-        else:
-            frame = protocol.send_text(str(data))
-        self._outbound.write(frame)
-        if not self._outbound.writable:
-            await self._outbound.drained()
+    def send(self, data: Any) -> Awaitable[None]:
+        """Send one message, whole; what is to be awaited while the peer is slow is returned."""
+        outbound = self._outbound
+        outbound.write(self.protocol.send(payload_of(data)))
+        return _NOTHING if outbound.writable else outbound.drained()
 
     async def ping(self, payload: bytes) -> None:
         """Send a ping."""
@@ -256,12 +260,12 @@ class AioLink(asyncio.BufferedProtocol):
         while unread.has_room or not (protocol.open or self._ended):
             event = next_event()
             if event is None:
-                if self._inbound.waiting:
+                if self._inbound.rest is not None:
                     self._inbound.read_on(False)
                     if not self._turn_due:
                         self._turn_due = True
                         self.loop.call_soon(self._take_turn)
-                else:
+                elif not self._inbound.reading:
                     self._inbound.read_on(True)
                 break
             if isinstance(event, Pong):

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from .errors import CloseReason, ConnectionClosed, ConnectionError
-from .protocol.connection import check_close
+from .protocol.connection import check_close, payload_of
 from .protocol.handshake import Headers, Request, add_headers
 
 __all__ = ["AsgiLink", "AsgiProtocol", "accept", "deny", "read_request"]
@@ -166,13 +166,13 @@ class AsgiLink:
             await self._look()  # some servers say nothing when a message is sent to a client that has gone
         if not self.protocol.open:
             raise self.protocol.closed_error()
-        if isinstance(data, (bytes, bytearray, memoryview)):
-            event: Event = {"type": "websocket.send", "bytes": bytes(data)}
+        payload = payload_of(data)
+        if isinstance(payload, bytes):
+            event: Event = {"type": "websocket.send", "bytes": payload}
         else:
-            text = data if isinstance(data, str) else str(data)
-            if not text.isascii():
-                text.encode()  # lone surrogates are the caller's mistake, not the end of the connection
-            event = {"type": "websocket.send", "text": text}
+            if not payload.isascii():
+                payload.encode()  # lone surrogates are the caller's mistake, not the end of the connection
+            event = {"type": "websocket.send", "text": payload}
         try:
             await self._asgi_send(event)
         except Exception:  # the client has gone; each server has its own way to say so

@@ -18,7 +18,7 @@ from .errors import CloseReason
 from .inbound import MAX_READ, Inbound
 from .keeper import keeper_for
 from .outbound import Outbound, acquire
-from .protocol.connection import Pong, Protocol, State
+from .protocol.connection import Pong, Protocol, State, payload_of
 from .protocol.unread import Unread
 from .transport import Transport
 
@@ -197,14 +197,7 @@ class Link:
 
         :raises ConnectionClosed: the connection is closing or has ended.
         """
-        protocol = self.protocol
-        if isinstance(data, str):
-            sent = self._outbound.send(protocol.send_text, data)
-        elif isinstance(data, (bytes, bytearray, memoryview)):
-            sent = self._outbound.send(protocol.send_bytes, bytes(data))
-        else:
-            sent = self._outbound.send(protocol.send_text, str(data))
-        if not sent:
+        if not self._outbound.send(self.protocol.send, payload_of(data)):
             self._raise_lost()
 
     def ping(self, payload: bytes) -> None:

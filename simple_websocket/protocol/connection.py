@@ -7,8 +7,8 @@ half           methods                                                     attri
 =============  ==========================================================  =============================================
 inbound        receive_data, next_event, fail, pong_received               _decoder, _assembler, close_received, heard,
 (read lock)                                                                latency, violation
-outbound       send_text, send_bytes, ping, close, data_to_send,           _deflater, close_sent, _pings
-(write lock)   end_of_sending
+outbound       send, ping, close, data_to_send, end_of_sending             _deflater, close_sent, _pings
+(write lock)
 neither        on_deadline (the keeper); begin_close, start_close_timer,   _keepalive; _close_by, open, closed_here,
                abort, leave (anybody); what is left is to look at          failure, departure and lost only ever change
                                                                            in one way
@@ -24,17 +24,17 @@ failed (section 7.1.7) or lost is CLOSED at the end of the stream or when `abort
 from __future__ import annotations
 
 from enum import Enum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ..errors import CloseReason, ConnectionClosed, ProtocolViolation
 from .clock import Keepalive
 from .control import Answers, Pings
 from .deflate import DeflateExtension
-from .frames import BINARY, CLOSE, LARGE, MAX_CONTROL_PAYLOAD, PING, PONG, RSV1, TEXT, FrameDecoder, encode
+from .frames import BINARY, CLOSE, MAX_CONTROL_PAYLOAD, PING, PONG, RSV1, TEXT, FrameDecoder, encode, encode_message
 from .messages import MessageAssembler
 from .outbox import Frame
 
-__all__ = ["Pong", "Protocol", "State", "check_close"]
+__all__ = ["Pong", "Protocol", "State", "check_close", "payload_of"]
 
 # A peer that broke the protocol is given this many seconds to read why and go (section 7.1.7): ending TCP while it still
 # sends would reset the connection, and it might never see the Close frame.
@@ -70,9 +70,9 @@ class Protocol:
     """
 
     __slots__ = (
-        "_answers", "_assembler", "_client", "_close_by", "_close_timeout", "_decoder", "_deflater", "_fail_by", "_keepalive",
-        "_pings", "close_received", "close_sent", "closed_here", "defers_failures", "departure", "failure", "heard", "latency",
-        "lost", "open", "pending", "violation",
+        "_answers", "_assembler", "_client", "_close_by", "_close_timeout", "_deaf", "_decoder", "_deflater", "_fail_by",
+        "_keepalive", "_pings", "close_received", "close_sent", "closed_here", "defers_failures", "departure", "failure", "heard",
+        "latency", "lost", "open", "pending", "violation",
     )  # fmt: skip
 
     def __init__(
@@ -86,7 +86,9 @@ class Protocol:
         self._client = client
         self._deflater = None if deflate is None else deflate.deflater()
         self._assembler = MessageAssembler(max_message_size, None if deflate is None else deflate.inflater())
-        self._decoder = FrameDecoder(not client, deflate is not None, self._assembler.announce)
+        self._decoder = FrameDecoder(not client, deflate is not None, self._assembler.announce, max_message_size)
+        # Whether what arrives is not decoded any more: after a Close frame, a violation, or `fail`.
+        self._deaf = False
         self._close_timeout = close_timeout
         self._keepalive = keepalive
         self._close_by: float | None = None
@@ -128,7 +130,7 @@ class Protocol:
                 self._assembler.discard()
             return
         self.heard += 1
-        if self.close_received is None and self.failure is None and self.violation is None:
+        if not self._deaf:
             self._decoder.feed(data)
 
     def next_event(self) -> str | bytes | Pong | None:
@@ -136,39 +138,42 @@ class Protocol:
 
         Pings, Close frames and violations are dealt with here: see `pending` and `state` afterwards.
         """
-        if self.close_received is not None or self.failure is not None or self.violation is not None:
-            return None
-        try:
-            while True:
-                piece = self._decoder.next_piece()
-                if piece is None:
-                    if self.lost:
-                        self._assembler.discard()
-                    return None
-                opcode, rsv1, fin, payload, frame_ends = piece
-                if opcode < CLOSE:
-                    message = self._assembler.add(opcode, rsv1, fin, payload, frame_ends)
+        decoder = self._decoder
+        if not (self._deaf or decoder.exhausted):
+            try:
+                if not self._assembler.opcode:
+                    message = decoder.next_whole()
                     if message is not None:
                         return message
-                elif opcode == PONG:
-                    return Pong(payload)
-                elif opcode == PING:
-                    self._answers.put(PONG, payload)
-                    self.pending = True
-                else:
-                    self.close_received = _parse_close(payload)
-                    self._decoder.discard()
-                    self._assembler.discard()
-                    self.open = False
-                    self.pending = True
-                    return None
-        except ProtocolViolation as violation:
-            self._decoder.discard()
+                while (piece := decoder.next_piece()) is not None:
+                    opcode, rsv1, fin, payload, frame_ends = piece
+                    if opcode < CLOSE:
+                        message = self._assembler.add(opcode, rsv1, fin, payload, frame_ends)
+                        if message is not None:
+                            return message
+                    elif opcode == PONG:
+                        return Pong(payload)
+                    elif opcode == PING:
+                        self._answers.put(PONG, payload)
+                        self.pending = True
+                    else:
+                        self.close_received = _parse_close(payload)
+                        self._stop_decoding()
+                        self.open = False
+                        self.pending = True
+            except ProtocolViolation as violation:
+                self._stop_decoding()
+                self.violation = violation
+                if not self.defers_failures:
+                    self.fail()
+        if self.lost:
             self._assembler.discard()
-            self.violation = violation
-            if not self.defers_failures:
-                self.fail()
-            return None
+        return None
+
+    def _stop_decoding(self) -> None:
+        self._deaf = True
+        self._decoder.discard()
+        self._assembler.discard()
 
     def fail_later(self, now: float) -> None:
         """Leave it to the application to come back for more, for a second at the most."""
@@ -186,6 +191,7 @@ class Protocol:
         if self.failure is None:
             self.failure = (reason.code, reason.message)
         self.violation = None
+        self._deaf = True
         self.open = False
         self.closed_here = True
         self.pending = True
@@ -201,32 +207,27 @@ class Protocol:
         """Payload bytes of the current frame that have not arrived yet: how much is worth reading at once."""
         return self._decoder.expected
 
+    def span(self, data: memoryview) -> int:
+        """Return how much of the bytes to take next belongs to one frame."""
+        return self._decoder.span(data)
+
     # Outbound half
 
-    def send_text(self, text: str) -> Frame:
-        """Return the bytes of a text message.
+    def send(self, data: str | bytes) -> Frame:
+        """Return the bytes of a message, text or binary.
 
         :raises ConnectionClosed: the connection is closing or closed.
         :raises UnicodeEncodeError: the text has lone surrogates, which UTF-8 cannot express.
         """
-        if len(text) > LARGE and self._deflater is None and text.isascii():
-            return self._send(TEXT, text)
-        return self._send(TEXT, text.encode())
-
-    def send_bytes(self, data: bytes) -> Frame:
-        """Return the bytes of a binary message.
-
-        :raises ConnectionClosed: the connection is closing or closed.
-        """
-        return self._send(BINARY, data)
-
-    def _send(self, opcode: int, payload: bytes | str) -> Frame:
         if not self.open:
             raise self.closed_error()
         deflater = self._deflater
-        if deflater is not None and len(payload) >= deflater.threshold and isinstance(payload, bytes):
-            return encode(opcode, deflater.deflate(payload), self._client, RSV1)
-        return encode(opcode, payload, self._client)
+        if deflater is None:
+            return encode_message(data, self._client)
+        opcode, payload = (TEXT, data.encode()) if isinstance(data, str) else (BINARY, data)
+        if len(payload) < deflater.threshold:
+            return encode(opcode, payload, self._client)
+        return encode(opcode, deflater.deflate(payload), self._client, RSV1)
 
     def ping(self, payload: bytes, now: float) -> Frame:
         """Return the bytes of a Ping frame (section 5.5.2).
@@ -357,6 +358,13 @@ class Protocol:
     def closed_error(self) -> ConnectionClosed:
         """Return the exception that says how the connection ended, or is about to."""
         return ConnectionClosed(*(self.close_status or (CloseReason.ABNORMAL_CLOSURE, None)))
+
+
+def payload_of(data: Any) -> str | bytes:
+    """Return what a message carries: the bytes of what is bytes-like, anything else as text."""
+    if isinstance(data, (str, bytes)):
+        return data
+    return bytes(data) if isinstance(data, (bytearray, memoryview)) else str(data)
 
 
 def check_close(code: int, reason: str) -> None:

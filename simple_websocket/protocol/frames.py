@@ -9,15 +9,16 @@ wrong UTF-8 and too much inflated data are found before the frame is complete; c
 from __future__ import annotations
 
 import struct
+import sys
 from collections.abc import Callable
 
 from ..errors import CloseReason, ProtocolViolation
-from .masking import LargePayload, apply_mask, new_key, unmask
+from .masking import LargePayload, apply_mask, new_key, unmask, whole_frame, whole_message
 from .outbox import Frame
 
 __all__ = [
-    "BINARY", "CLOSE", "CONTINUATION", "LARGE", "MAX_CONTROL_PAYLOAD", "PING", "PONG", "RSV1", "TEXT", "FrameDecoder", "Piece",
-    "encode",
+    "BINARY", "CLOSE", "CONTINUATION", "MAX_CONTROL_PAYLOAD", "PING", "PONG", "RSV1", "TEXT", "FrameDecoder",
+    "Piece", "encode", "encode_message",
 ]  # fmt: skip
 
 CONTINUATION, TEXT, BINARY = 0x0, 0x1, 0x2
@@ -32,8 +33,8 @@ _OPCODES = frozenset({CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG})
 #: (opcode, rsv1, fin, payload, whether the frame ends here)
 Piece = tuple[int, bool, bool, bytes, bool]
 
-#: Payloads above this size are written beside their header instead of being copied behind it.
-LARGE = 64 * 1024
+# Payloads above this size are written beside their header instead of being copied behind it.
+_LARGE = 64 * 1024
 
 
 # Of the short frames that a server sends, which are nearly all there are.
@@ -47,13 +48,13 @@ def encode(opcode: int, payload: bytes | str, masked: bool, rsv1: int = 0) -> Fr
     """Return one final frame: its bytes, or header and payload apart when joining them would copy much.
 
     :param opcode: one of the constants of this module.
-    :param payload: payload data, unmasked; text has more than `LARGE` ASCII characters.
+    :param payload: payload data, unmasked; text has more than `_LARGE` ASCII characters.
     :param masked: whether to mask it, as a client must.
     :param rsv1: `RSV1` when the payload is compressed.  Default: 0.
     """
     size = len(payload)
     first = _FIN | rsv1 | opcode
-    if size > LARGE:
+    if size > _LARGE:
         return _large(first, payload, masked)
     assert isinstance(payload, bytes)
     if size <= MAX_CONTROL_PAYLOAD and not masked:
@@ -72,6 +73,22 @@ def encode(opcode: int, payload: bytes | str, masked: bool, rsv1: int = 0) -> Fr
     return header + payload
 
 
+def encode_message(data: str | bytes, masked: bool) -> Frame:
+    """Return one final frame with a whole message, not compressed.
+
+    :raises UnicodeEncodeError: the text has lone surrogates, which UTF-8 cannot express.
+    """
+    if whole_frame is not None and len(data) <= _LARGE:
+        frame = whole_frame(data, new_key() if masked else b"")
+        if frame is not None:
+            return frame
+    if isinstance(data, bytes):
+        return encode(BINARY, data, masked)
+    if len(data) > _LARGE and data.isascii():
+        return encode(TEXT, data, masked)
+    return encode(TEXT, data.encode(), masked)
+
+
 def _large(first: int, payload: bytes | str, masked: bool) -> Frame:
     header = struct.pack("!BBQ", first, (_MASK if masked else 0) | 127, len(payload))
     if masked:
@@ -87,12 +104,20 @@ class FrameDecoder:
     :param compressed: whether RSV1 has a meaning, because permessage-deflate was negotiated.
     :param announce: called as ``announce(opcode, rsv1, payload_length)`` when the header of a larger data frame has been
         read, before any of its payload is; may raise `ProtocolViolation`.
+    :param limit: the most bytes of a message from `next_whole`.  Default ``None``: no limit.
     """
 
-    __slots__ = ("_announce", "_data", "_fin", "_key", "_kinds", "_left", "_mask_bit", "_opcode", "_pos", "_rsv1", "_rsv_allowed")
+    __slots__ = (
+        "_announce", "_data", "_fin", "_header", "_key", "_kinds", "_left", "_limit", "_mask_bit", "_opcode", "_pos", "_rsv1",
+        "_rsv_allowed", "exhausted",
+    )  # fmt: skip
 
-    def __init__(self, masked: bool, compressed: bool, announce: Callable[[int, bool, int], None]) -> None:
+    def __init__(
+        self, masked: bool, compressed: bool, announce: Callable[[int, bool, int], None], limit: int | None = None
+    ) -> None:
         self._mask_bit = _MASK if masked else 0
+        self._limit = sys.maxsize if limit is None else limit
+        self._header = 6 if masked else 2  # of a short frame, in bytes
         self._rsv_allowed = RSV1 if compressed else 0
         self._kinds = _KINDS_COMPRESSED if compressed else _KINDS_PLAIN
         self._announce = announce
@@ -104,6 +129,8 @@ class FrameDecoder:
         self._rsv1 = False
         self._fin = False
         self._key = b""
+        #: Whether there is nothing to decode before more is fed.
+        self.exhausted = True
 
     @property
     def expected(self) -> int:
@@ -115,6 +142,16 @@ class FrameDecoder:
         """Whether bytes are waiting to be decoded."""
         return self._pos < len(self._data)
 
+    def span(self, data: memoryview) -> int:
+        """Return how much of these bytes, which will be fed next, is the rest of one frame: it is decoded in one go."""
+        if self._left or self._pos < len(self._data) or len(data) < 10:
+            return self.expected
+        size = data[1] & 0x7F
+        if size < 126:
+            return 0
+        length = 2 if size == 126 else 8
+        return 2 + length + (4 if self._mask_bit else 0) + int.from_bytes(data[2 : 2 + length], "big")
+
     def feed(self, data: bytes) -> None:
         """Take received bytes."""
         if self._pos == len(self._data):
@@ -123,11 +160,31 @@ class FrameDecoder:
             # At most an incomplete header or control frame is left over, so this copies little.
             self._data = self._data[self._pos :] + data
         self._pos = 0
+        self.exhausted = False
 
     def discard(self) -> None:
         """Forget everything that was not decoded."""
-        self._data = b""
-        self._pos = self._left = 0
+        self._run_out()
+        self._left = 0
+
+    def next_whole(self) -> str | bytes | None:
+        """Return the next message when it is all of one frame, as nearly every message is; ``None``: see `next_piece`.
+
+        Only when no message is in progress.
+        """
+        if whole_message is None or self._left:
+            return None
+        message = whole_message(self._data, self._pos, self._mask_bit, self._limit)
+        if message is not None:
+            size = len(message)
+            self._pos += size + (self._header if size < 126 else self._header + (2 if size < 65536 else 8))
+            if self._pos == len(self._data):
+                self._data, self._pos, self.exhausted = b"", 0, True  # as in _run_out, which would cost a tenth of all this
+        return message
+
+    def _run_out(self) -> None:
+        self._data, self._pos = b"", 0  # what was read is not kept while nothing comes
+        self.exhausted = True
 
     def next_piece(self) -> Piece | None:
         """Return the next piece, or ``None`` when more bytes are needed.
@@ -140,7 +197,7 @@ class FrameDecoder:
         pos = self._pos
         if len(data) - pos < 2:
             if pos == len(data):
-                self._data, self._pos = b"", 0  # what was read is not kept while nothing comes
+                self._run_out()
             return None
         # A complete frame with a short payload is nearly every frame there is.
         mask_bit = self._mask_bit
@@ -212,7 +269,7 @@ class FrameDecoder:
         data, pos = self._data, self._pos
         size = min(self._left, len(data) - pos)
         if not size:
-            self._data, self._pos = b"", 0
+            self._run_out()
             return None
         self._pos = pos + size
         self._left -= size

@@ -1,14 +1,16 @@
 """Masking (RFC 6455 section 5.3): payload XOR a repeated four-byte key, and where the keys come from.
 
-Functions without state, safe from any thread.  `_masking`, in C, has the same two where it could be built; the environment
-variable SIMPLE_WEBSOCKET_PURE, when it is set, keeps to Python.
+Functions without state, safe from any thread.  `_speedups`, in C, has the same two where it could be built, and with them
+`whole_message` and `whole_frame`, which do at once what the decoder, the assembler and the encoder do with a message that comes
+whole; the environment variable SIMPLE_WEBSOCKET_PURE, when it is set, keeps to Python.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
-__all__ = ["LargePayload", "apply_mask", "new_key", "unmask"]
+__all__ = ["LargePayload", "apply_mask", "new_key", "unmask", "whole_frame", "whole_message"]
 
 # Below this many bytes one big-integer XOR is faster than four table look-ups over strides (measured on CPython 3.10 - 3.13).
 _SMALL = 512
@@ -37,9 +39,19 @@ def unmask(data: bytes, start: int, end: int) -> bytes:
     return apply_mask(data[start:end], data[start - 4 : start])
 
 
+#: The message at a position of received bytes, when it is whole and nothing special: ``(data, pos, mask_bit, limit)``.
+whole_message: Callable[[bytes, int, int, int], str | bytes | None] | None = None
+#: The frame of a message that is not large and nothing special: ``(data, key)``.
+whole_frame: Callable[[str | bytes, bytes], bytes | None] | None = None
+
 if not os.environ.get("SIMPLE_WEBSOCKET_PURE"):
     try:
-        from ._masking import apply_mask, unmask  # type: ignore[import-not-found, no-redef, assignment, unused-ignore]
+        from ._speedups import (  # type: ignore[import-not-found, no-redef, assignment, unused-ignore]
+            apply_mask,
+            unmask,
+            whole_frame,
+            whole_message,
+        )
     except ImportError:
         pass  # there was no compiler
 

@@ -31,7 +31,7 @@ class MessageAssembler:
     :param inflater: of the negotiated permessage-deflate, or ``None``.
     """
 
-    __slots__ = ("_compressed", "_inflater", "_limit", "_mid_frame", "_opcode", "_pieces", "_size", "_utf8", "_wire_size")
+    __slots__ = ("_compressed", "_inflater", "_limit", "_mid_frame", "_pieces", "_size", "_utf8", "_wire_size", "opcode")
 
     def __init__(self, limit: int | None, inflater: Inflater | None) -> None:
         self._limit = limit
@@ -39,7 +39,8 @@ class MessageAssembler:
         self._reset()
 
     def _reset(self) -> None:
-        self._opcode = CONTINUATION  # of the message in progress; CONTINUATION when there is none
+        #: Of the message in progress; `CONTINUATION` when there is none.
+        self.opcode = CONTINUATION
         self._compressed = False
         self._mid_frame = False
         self._utf8: codecs.IncrementalDecoder | None = None
@@ -53,7 +54,7 @@ class MessageAssembler:
 
         :raises ProtocolViolation: 1009, the message is too big.
         """
-        if self._limit is None or (opcode == CONTINUATION) != bool(self._opcode):
+        if self._limit is None or (opcode == CONTINUATION) != bool(self.opcode):
             return  # no limit; or a frame out of place, which its payload will show
         if self._wire_size + size > self._wire_limit(rsv1 or self._compressed):
             raise self._too_big()
@@ -72,7 +73,7 @@ class MessageAssembler:
 
         :raises ProtocolViolation: 1002 wrong fragments, 1007 wrong UTF-8 or compressed data, 1009 too big.
         """
-        if not self._opcode and fin and frame_ends and not rsv1 and opcode:
+        if not self.opcode and fin and frame_ends and not rsv1 and opcode:
             # An unfragmented message in one piece.
             if self._limit is not None and len(payload) > self._limit:
                 raise self._too_big()
@@ -119,12 +120,12 @@ class MessageAssembler:
 
     def _begin_frame(self, opcode: int, rsv1: bool) -> None:
         if opcode == CONTINUATION:
-            if not self._opcode:
+            if not self.opcode:
                 raise ProtocolViolation(CloseReason.PROTOCOL_ERROR, "continuation frame outside a message")
-        elif self._opcode:
+        elif self.opcode:
             raise ProtocolViolation(CloseReason.PROTOCOL_ERROR, "new message inside a fragmented message")
         else:
-            self._opcode = opcode
+            self.opcode = opcode
             self._compressed = rsv1
             if opcode == TEXT:
                 self._utf8 = _utf8_decoder()

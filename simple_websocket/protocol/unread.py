@@ -16,29 +16,34 @@ class Unread(list[str | bytes]):
     """
 
     # A list itself, because whether it is empty is asked for with every message; an empty deque has 700 bytes.
-    __slots__ = ("_max_bytes", "_max_messages", "_size")
+    __slots__ = ("_max_bytes", "_max_messages", "_size", "has_room")
 
     def __init__(self, max_messages: int, max_bytes: int) -> None:
         super().__init__()
         self._max_messages = max_messages
         self._max_bytes = max_bytes
         self._size = 0
+        #: Whether more may be read ahead.
+        self.has_room = self._look()
 
-    @property
-    def has_room(self) -> bool:
-        """Whether more may be read ahead."""
+    def _look(self) -> bool:
         return len(self) < self._max_messages and self._size < self._max_bytes
 
     def put(self, message: str | bytes) -> None:
         """Add a message."""
         self.append(message)
         self._size += len(message)
+        self.has_room = len(self) < self._max_messages and self._size < self._max_bytes
 
     def take(self) -> str | bytes | None:
         """Remove the oldest message; ``None`` when `take_late` has just had the last."""
-        message = self.take_late()
-        if message is not None:
-            self._size -= len(message)
+        try:
+            message = self.pop(0)
+        except IndexError:
+            return None
+        self._size -= len(message)
+        if not self.has_room:
+            self.has_room = len(self) < self._max_messages and self._size < self._max_bytes
         return message
 
     def take_late(self) -> str | bytes | None:

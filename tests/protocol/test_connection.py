@@ -41,19 +41,19 @@ INVALID_CODES = [0, 1, 999, 1004, 1005, 1006, 1014, 1015, 1016, 1100, 2000, 2999
 @pytest.mark.parametrize("make, masked", [(server, False), (client, True)])
 def test_5_6_messages_out(make, masked):
     protocol = make()
-    assert parse(joined(protocol.send_text("h\u00e9 \u20ac")), masked) == [Seen(TEXT, "h\u00e9 \u20ac".encode())]
-    assert parse(joined(protocol.send_bytes(b"\xff\x00")), masked) == [Seen(BINARY, b"\xff\x00")]
-    assert parse(joined(protocol.send_text("")), masked) == [Seen(TEXT, b"")]
+    assert parse(joined(protocol.send("h\u00e9 \u20ac")), masked) == [Seen(TEXT, "h\u00e9 \u20ac".encode())]
+    assert parse(joined(protocol.send(b"\xff\x00")), masked) == [Seen(BINARY, b"\xff\x00")]
+    assert parse(joined(protocol.send("")), masked) == [Seen(TEXT, b"")]
     big = bytes(range(256)) * 1000
-    assert parse(joined(protocol.send_bytes(big)), masked) == [Seen(BINARY, big)]
+    assert parse(joined(protocol.send(big)), masked) == [Seen(BINARY, big)]
     assert protocol.state is State.OPEN and not protocol.pending
 
 
 def test_5_6_lone_surrogates_cannot_be_sent():
     protocol = server()
     with pytest.raises(UnicodeEncodeError):
-        protocol.send_text("\ud800")
-    assert parse(joined(protocol.send_text("on")), False) == [Seen(TEXT, b"on")]
+        protocol.send("\ud800")
+    assert parse(joined(protocol.send("on")), False) == [Seen(TEXT, b"on")]
 
 
 @pytest.mark.parametrize("one, other", [(server, client), (client, server)])
@@ -61,7 +61,7 @@ def test_our_two_roles_understand_each_other(one, other):
     sender, receiver = one(), other()
     messages = ["text", b"bytes", "", b"", "x" * 70_000, bytes(70_000)]
     for message in messages:
-        out = sender.send_text(message) if isinstance(message, str) else sender.send_bytes(message)
+        out = sender.send(message)
         assert events_of(receiver, joined(out)) == [message]
     assert events_of(receiver, joined(sender.ping(b"p", 0.0))) == []
     assert events_of(sender, receiver.data_to_send()) == [Pong(b"p")]
@@ -254,7 +254,7 @@ def test_7_4_codes_that_may_not_be_sent(code):
     with pytest.raises(ValueError, match="close code"):
         protocol.close(code, "")
     assert protocol.state is State.OPEN and not protocol.close_sent and protocol.next_deadline() is None
-    assert parse(joined(protocol.send_text("on")), False) == [Seen(TEXT, b"on")]
+    assert parse(joined(protocol.send("on")), False) == [Seen(TEXT, b"on")]
 
 
 @pytest.mark.parametrize("code, payload", [(1005, b""), (1006, close_payload(1000)), (1015, close_payload(1000))])

@@ -37,7 +37,7 @@ LAYERED = Compression(server_max_window_bits=15, client_max_window_bits=15, memo
 
 def sent(protocol, message):
     """The frame that carries a message, as it goes out."""
-    out = protocol.send_text(message) if isinstance(message, str) else protocol.send_bytes(message)
+    out = protocol.send(message) if isinstance(message, str) else protocol.send(message)
     [seen] = parse(joined(out), protocol._client)
     return seen
 
@@ -238,7 +238,7 @@ def test_a_message_of_exactly_the_limit_passes_even_if_compression_makes_it_long
     """Random bytes do not shrink: zlib stores them in blocks, each with a header, and small memory levels have small blocks."""
     here = Compression(level=level, memory_level=memory_level, threshold=0)
     data = os.urandom(size)
-    out = joined(client(deflate=client_deflate(here)).send_bytes(data))
+    out = joined(client(deflate=client_deflate(here)).send(data))
     receiver = server(size, server_deflate())
     assert events_of(receiver, out) == [data], receiver.failure
 
@@ -275,7 +275,7 @@ def test_memory_is_taken_at_the_first_compressed_message():
         protocols = [server(1000, server_deflate()) for _ in range(100)]
         for protocol in protocols:
             assert events_of(protocol, f(TEXT, b"plain")) == ["plain"]
-            protocol.send_text("plain")
+            protocol.send("plain")
         # zlib's own memory is not traced, but its Python objects are; so look at those, too.
         assert tracemalloc.get_traced_memory()[0] / len(protocols) < 8_000
     finally:

@@ -49,7 +49,7 @@ def test_a_large_payload_is_made_part_by_part(size, kind, key):
 
 def test_which_of_both_runs():
     """The suite runs twice, so this says that one run is in C, where that is built, and the other in Python."""
-    built = importlib.util.find_spec("simple_websocket.protocol._masking") is not None
+    built = importlib.util.find_spec("simple_websocket.protocol._speedups") is not None
     in_c = built and not os.environ.get("SIMPLE_WEBSOCKET_PURE")
     assert isinstance(masking.apply_mask, type(len)) == in_c
 

@@ -171,7 +171,7 @@ def test_both_sides_understand_each_other(ours, theirs, afresh):
     pattern = os.urandom(3000)
     for message in ["x" * 100, pattern, pattern + b"!" + pattern, "", b"", "€" * 5000, os.urandom(70_000), pattern]:
         for sender, receiver in ((here, there), (there, here)):
-            out = sender.send_text(message) if isinstance(message, str) else sender.send_bytes(message)
+            out = sender.send(message)
             assert events_of(receiver, joined(out)) == [message]
 
 

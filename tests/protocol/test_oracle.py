@@ -204,7 +204,7 @@ def test_inbound_of_valid_streams_loses_nothing(data):
     peer = setup.peer.ours()
     stream = b""
     for message in sent:
-        stream += joined(peer.send_text(message) if isinstance(message, str) else peer.send_bytes(message))
+        stream += joined(peer.send(message))
     chunks = data.draw(arrivals(stream))
     ours, theirs = Ours(setup), Theirs(setup)
     for chunk in chunks:
@@ -299,9 +299,9 @@ def test_outbound_byte_for_byte(setup, sent, close):
         if isinstance(what, tuple):
             said, expected = ours.ping(what[0], 0.0), theirs.send(Ping(what[0]))
         elif isinstance(what, str):
-            said, expected = ours.send_text(what), theirs.send(TextMessage(what))
+            said, expected = ours.send(what), theirs.send(TextMessage(what))
         else:
-            said, expected = ours.send_bytes(what), theirs.send(BytesMessage(what))
+            said, expected = ours.send(what), theirs.send(BytesMessage(what))
         same(joined(said), bytes(expected), setup.client)
     if close is not None:
         code, reason = close
@@ -320,7 +320,7 @@ def same(said: bytes, expected: bytes, masked: bool) -> None:
 def test_wsproto_understands_what_we_send(setup, sent, close):
     ours, theirs = setup.ours(), Theirs(setup.peer)
     for message in sent:
-        theirs.feed(joined(ours.send_text(message) if isinstance(message, str) else ours.send_bytes(message)))
+        theirs.feed(joined(ours.send(message) if isinstance(message, str) else ours.send(message)))
     assert theirs.messages == sent and theirs.end is None
     answer = theirs.feed(joined(ours.ping(b"are you there", 0.0)))
     ours.receive_data(answer)

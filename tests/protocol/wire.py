@@ -182,7 +182,7 @@ def shut(protocol, code=1000, reason="", now=0.0):
 def assert_closed_error(protocol, code, message):
     error = protocol.closed_error()
     assert (error.reason, error.message) == (code, message)
-    for action in (lambda: protocol.send_text("x"), lambda: protocol.send_bytes(b"x"), lambda: protocol.ping(b"", 0.0)):
+    for action in (lambda: protocol.send("x"), lambda: protocol.send(b"x"), lambda: protocol.ping(b"", 0.0)):
         with pytest.raises(ConnectionClosed) as caught:
             action()
         assert (caught.value.reason, caught.value.message) == (code, message)

@@ -1,0 +1,249 @@
+/* What is done for every message or every byte, in C (RFC 6455 sections 5.2 and 5.3): apply_mask and unmask, which masking.py has
+ * in Python, and whole_message and whole_frame, short cuts through the decoder, the assembler and the encoder.
+ *
+ * Built where there is a compiler and never needed.  No state, so any thread may call them, with or without the GIL; it is let go
+ * of for large payloads.
+ */
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <stdint.h>
+#include <string.h>
+
+/* Letting go of the GIL costs about what masking this much does. */
+#define LARGE (64 * 1024)
+
+#define FINAL_TEXT 0x81
+#define FINAL_BINARY 0x82
+
+/* Mask, or unmask; return the high bit of what came out, which is 0 for ASCII. */
+static unsigned char
+mask(unsigned char *out, const unsigned char *in, Py_ssize_t size, const unsigned char *key)
+{
+    uint64_t wide, word, seen = 0;
+    Py_ssize_t i = 0;
+    unsigned char rest = 0;
+
+    memcpy(&wide, key, 4);
+    memcpy((unsigned char *)&wide + 4, key, 4);
+    for (; i + 8 <= size; i += 8) {
+        memcpy(&word, in + i, 8);
+        word ^= wide;
+        seen |= word;
+        memcpy(out + i, &word, 8);
+    }
+    for (; i < size; i++)
+        rest |= out[i] = in[i] ^ key[i & 3];
+    return (rest & 0x80) | ((seen & UINT64_C(0x8080808080808080)) ? 0x80 : 0);
+}
+
+/* The same, without the GIL when that pays. */
+static unsigned char
+mask_politely(unsigned char *out, const unsigned char *in, Py_ssize_t size, const unsigned char *key)
+{
+    unsigned char seen;
+
+    if (size < LARGE)
+        return mask(out, in, size, key);
+    Py_BEGIN_ALLOW_THREADS
+    seen = mask(out, in, size, key);
+    Py_END_ALLOW_THREADS
+    return seen;
+}
+
+static PyObject *
+masked(const unsigned char *in, Py_ssize_t size, const unsigned char *key)
+{
+    PyObject *result = PyBytes_FromStringAndSize(NULL, size);
+
+    if (result == NULL)
+        return NULL;
+    mask_politely((unsigned char *)PyBytes_AS_STRING(result), in, size, key);
+    return result;
+}
+
+static PyObject *
+apply_mask(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
+{
+    Py_buffer payload, key;
+    PyObject *result = NULL;
+
+    if (nargs != 2) {
+        PyErr_SetString(PyExc_TypeError, "apply_mask(payload, key)");
+        return NULL;
+    }
+    if (PyObject_GetBuffer(args[0], &payload, PyBUF_SIMPLE) < 0)
+        return NULL;
+    if (PyObject_GetBuffer(args[1], &key, PyBUF_SIMPLE) == 0) {
+        if (key.len == 4)
+            result = masked(payload.buf, payload.len, key.buf);
+        else
+            PyErr_SetString(PyExc_ValueError, "a masking key has four bytes");
+        PyBuffer_Release(&key);
+    }
+    PyBuffer_Release(&payload);
+    return result;
+}
+
+static PyObject *
+unmask(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
+{
+    Py_ssize_t start, end;
+    const unsigned char *data;
+
+    if (nargs != 3 || !PyBytes_Check(args[0])) {
+        PyErr_SetString(PyExc_TypeError, "unmask(data: bytes, start, end)");
+        return NULL;
+    }
+    start = PyLong_AsSsize_t(args[1]);
+    end = PyLong_AsSsize_t(args[2]);
+    if ((start == -1 || end == -1) && PyErr_Occurred())
+        return NULL;
+    if (start < 4 || end < start || end > PyBytes_GET_SIZE(args[0])) {
+        PyErr_SetString(PyExc_ValueError, "no masking key and payload there");
+        return NULL;
+    }
+    data = (const unsigned char *)PyBytes_AS_STRING(args[0]);
+    return masked(data + start, end - start, data + start - 4);
+}
+
+/* whole_message(data, pos, mask_bit, limit): the message at data[pos:], when that is all of one unfragmented frame
+ * without reserved bits and of at most limit bytes: bytes, or ASCII text; None for everything else, whether it is wrong, incomplete or
+ * only rarer. */
+static PyObject *
+whole_message(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
+{
+    static const unsigned char no_key[4];
+    const unsigned char *data, *key;
+    Py_ssize_t pos, left, limit, header = 2;
+    uint64_t size;
+    long mask_bit;
+    int i, bytes;
+    PyObject *text;
+
+    if (nargs != 4 || !PyBytes_Check(args[0])) {
+        PyErr_SetString(PyExc_TypeError, "whole_message(data: bytes, pos, mask_bit, limit)");
+        return NULL;
+    }
+    pos = PyLong_AsSsize_t(args[1]);
+    mask_bit = PyLong_AsLong(args[2]);
+    limit = PyLong_AsSsize_t(args[3]);
+    if ((pos == -1 || mask_bit == -1 || limit == -1) && PyErr_Occurred())
+        return NULL;
+    left = PyBytes_GET_SIZE(args[0]) - pos;
+    if (pos < 0 || left < 2)
+        Py_RETURN_NONE;
+    data = (const unsigned char *)PyBytes_AS_STRING(args[0]) + pos;
+    if ((data[0] != FINAL_TEXT && data[0] != FINAL_BINARY) || (data[1] & 0x80) != mask_bit)
+        Py_RETURN_NONE;
+    size = data[1] & 0x7f;
+    if (size > 125) {
+        bytes = size == 126 ? 2 : 8;
+        header += bytes;
+        if (left < header)
+            Py_RETURN_NONE;
+        for (size = 0, i = 2; i < header; i++)
+            size = size << 8 | data[i];
+        if (size < (bytes == 2 ? 126 : 65536))
+            Py_RETURN_NONE;
+    }
+    key = mask_bit ? data + header : no_key;
+    header += mask_bit ? 4 : 0;
+    if (left < header || size > (uint64_t)(left - header) || size > (uint64_t)limit)
+        Py_RETURN_NONE;
+    if (data[0] == FINAL_BINARY)
+        return masked(data + header, (Py_ssize_t)size, key);
+    text = PyUnicode_New((Py_ssize_t)size, 127);
+    if (text == NULL || size == 0)
+        return text;
+    if (mask_politely(PyUnicode_1BYTE_DATA(text), data + header, (Py_ssize_t)size, key)) {
+        Py_DECREF(text);
+        Py_RETURN_NONE;
+    }
+    return text;
+}
+
+/* whole_frame(data, key): the frame of a message of at most 64 KiB: bytes, or ASCII text; None for everything else.  The key is empty
+ * for a server, which does not mask. */
+static PyObject *
+whole_frame(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
+{
+    const unsigned char *payload;
+    Py_ssize_t size, header, keyed;
+    PyObject *frame;
+    unsigned char first, mask_bit, *out;
+
+    if (nargs != 2 || !PyBytes_Check(args[1]) || (PyBytes_GET_SIZE(args[1]) != 4 && PyBytes_GET_SIZE(args[1]) != 0)) {
+        PyErr_SetString(PyExc_TypeError, "whole_frame(data, key: bytes)");
+        return NULL;
+    }
+    if (PyUnicode_Check(args[0]) && PyUnicode_IS_READY(args[0]) && PyUnicode_IS_ASCII(args[0])) {
+        first = FINAL_TEXT;
+        payload = PyUnicode_1BYTE_DATA(args[0]);
+        size = PyUnicode_GET_LENGTH(args[0]);
+    } else if (PyBytes_Check(args[0])) {
+        first = FINAL_BINARY;
+        payload = (const unsigned char *)PyBytes_AS_STRING(args[0]);
+        size = PyBytes_GET_SIZE(args[0]);
+    } else {
+        Py_RETURN_NONE;
+    }
+    if (size > LARGE)
+        Py_RETURN_NONE;
+    keyed = PyBytes_GET_SIZE(args[1]);
+    mask_bit = keyed ? 0x80 : 0;
+    header = size < 126 ? 2 : size < 65536 ? 4 : 10;
+    frame = PyBytes_FromStringAndSize(NULL, header + keyed + size);
+    if (frame == NULL)
+        return NULL;
+    out = (unsigned char *)PyBytes_AS_STRING(frame);
+    out[0] = first;
+    if (header == 2) {
+        out[1] = (unsigned char)(mask_bit | size);
+    } else if (header == 4) {
+        out[1] = mask_bit | 126;
+        out[2] = (unsigned char)(size >> 8);
+        out[3] = (unsigned char)size;
+    } else {
+        memset(out + 1, 0, 9);
+        out[1] = mask_bit | 127;
+        out[7] = (unsigned char)(size >> 16);
+        out[8] = (unsigned char)(size >> 8);
+        out[9] = (unsigned char)size;
+    }
+    if (keyed) {
+        memcpy(out + header, PyBytes_AS_STRING(args[1]), 4);
+        mask(out + header + 4, payload, size, out + header);
+    } else {
+        memcpy(out + header, payload, size);
+    }
+    return frame;
+}
+
+static PyMethodDef methods[] = {
+    {"apply_mask", (PyCFunction)(void (*)(void))apply_mask, METH_FASTCALL, NULL},
+    {"unmask", (PyCFunction)(void (*)(void))unmask, METH_FASTCALL, NULL},
+    {"whole_frame", (PyCFunction)(void (*)(void))whole_frame, METH_FASTCALL, NULL},
+    {"whole_message", (PyCFunction)(void (*)(void))whole_message, METH_FASTCALL, NULL},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyModuleDef_Slot slots[] = {
+#if PY_VERSION_HEX >= 0x030C0000
+    {Py_mod_multiple_interpreters, Py_MOD_PER_INTERPRETER_GIL_SUPPORTED},
+#endif
+#if PY_VERSION_HEX >= 0x030D0000
+    {Py_mod_gil, Py_MOD_GIL_NOT_USED},
+#endif
+    {0, NULL},
+};
+
+static struct PyModuleDef definition = {
+    PyModuleDef_HEAD_INIT, "_speedups", NULL, 0, methods, slots, NULL, NULL, NULL,
+};
+
+PyMODINIT_FUNC
+PyInit__speedups(void)
+{
+    return PyModuleDef_Init(&definition);
+}
