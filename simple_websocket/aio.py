@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from . import asgi as asgi_link
 from .aiodial import open_link
@@ -48,7 +48,7 @@ class AioConnection:
         :return: ``str`` for a text message, ``bytes`` for a binary one, ``None`` when none came in time.
         :raises ConnectionClosed: the connection has ended; all messages received before have been returned.
         """
-        return await self._open_link.receive(timeout)
+        return await (self._link or self._not_connected()).receive(timeout)
 
     async def send(self, data: Any) -> None:
         """Send a message (RFC 6455 section 6.1), whole; from any task.  Waits while the peer is slow.
@@ -58,7 +58,7 @@ class AioConnection:
         :param data: ``bytes``, ``bytearray`` or ``memoryview`` for a binary message; anything else is sent as text.
         :raises ConnectionClosed: the connection is closing or has ended.
         """
-        await self._open_link.send(data)
+        await (self._link or self._not_connected()).send(data)
 
     async def ping(self, payload: bytes = b"") -> None:
         """Send a ping (RFC 6455 section 5.5.2); `latency` tells when its pong has come.
@@ -67,7 +67,7 @@ class AioConnection:
         :raises ConnectionClosed: the connection is closing or has ended.
         :raises ValueError: the payload is too long, or the connection is ASGI's, which has no pings.
         """
-        await self._open_link.ping(payload)
+        await (self._link or self._not_connected()).ping(payload)
 
     async def close(self, reason: int | None = None, message: str | None = None) -> None:
         """Close the connection (RFC 6455 section 7.1.2), within the close timeout; does nothing when it is closed already.
@@ -79,7 +79,8 @@ class AioConnection:
         :param message: close reason, a text of at most 123 bytes in UTF-8; what is longer is cut.  Default: empty.
         :raises ValueError: the code may not be sent (RFC 6455 section 7.4).
         """
-        await self._open_link.close(CloseReason.NORMAL_CLOSURE if reason is None else int(reason), message or "")
+        code = CloseReason.NORMAL_CLOSURE if reason is None else int(reason)
+        await (self._link or self._not_connected()).close(code, message or "")
 
     @property
     def connected(self) -> bool:
@@ -109,7 +110,7 @@ class AioConnection:
 
     async def __anext__(self) -> str | bytes:
         try:
-            message = await self._open_link.receive(None)
+            message = await (self._link or self._not_connected()).receive(None)
         except ConnectionClosed:
             raise StopAsyncIteration from None
         assert message is not None  # without a timeout there is one
@@ -140,11 +141,8 @@ class AioConnection:
         else:  # garbage is collected in any thread
             link.loop.call_soon_threadsafe(link.abandon)
 
-    @property
-    def _open_link(self) -> AioLink | AsgiLink:
-        if self._link is None:
-            raise ConnectionClosed(CloseReason.ABNORMAL_CLOSURE, "not connected; use accept() or connect()")
-        return self._link
+    def _not_connected(self) -> NoReturn:
+        raise ConnectionClosed(CloseReason.ABNORMAL_CLOSURE, "not connected; use accept() or connect()")
 
 
 class AioServer(AioConnection):

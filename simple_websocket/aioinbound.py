@@ -14,7 +14,7 @@ __all__ = ["TURN", "AioInbound", "buffer_of"]
 #: How much is decoded before the event loop has its turn, unless it is all one payload: tiny frames take 4 ms then.
 TURN = 16 * 1024
 
-_BUFFER = 256 * 1024
+_BUFFER = 512 * 1024
 
 # Of each event loop, shared by its connections: a loop fills it and calls `buffer_updated` in one go.  A buffer that asyncio
 # makes for every read has 256 KiB, which the allocator keeps giving back to the system and faulting in again: twice the CPU.

@@ -220,7 +220,7 @@ class AioLink(asyncio.BufferedProtocol):
     def send(self, data: Any) -> Awaitable[None]:
         """Send one message, whole; what is to be awaited while the peer is slow is returned."""
         outbound = self._outbound
-        outbound.write(self.protocol.send(payload_of(data)))
+        outbound.write(self.protocol.send(data if type(data) is str else payload_of(data)))
         return _NOTHING if outbound.writable else outbound.drained()
 
     async def ping(self, payload: bytes) -> None:
