@@ -3,9 +3,11 @@
 from typing import TYPE_CHECKING, Any
 
 from .backends import Backend
+from .broadcasting import aio_broadcast, broadcast
 from .errors import CloseReason, ConnectionClosed, ConnectionError, SimpleWebsocketError
 from .going_away import go_away
 from .protocol.deflate import Compression
+from .protocol.payload import PreparedMessage
 from .sync import Client, Server
 
 if TYPE_CHECKING:
@@ -21,9 +23,12 @@ __all__ = [
     "Compression",
     "ConnectionClosed",
     "ConnectionError",
+    "PreparedMessage",
     "Server",
     "SimpleWebsocketError",
     "__version__",
+    "aio_broadcast",
+    "broadcast",
     "go_away",
     "serve",
 ]

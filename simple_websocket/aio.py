@@ -79,8 +79,7 @@ class AioConnection:
         :param message: close reason, a text of at most 123 bytes in UTF-8; what is longer is cut.  Default: empty.
         :raises ValueError: the code may not be sent (RFC 6455 section 7.4).
         """
-        code = CloseReason.NORMAL_CLOSURE if reason is None else int(reason)
-        await (self._link or self._not_connected()).close(code, message or "")
+        await (self._link or self._not_connected()).close(1000 if reason is None else int(reason), message or "")
 
     @property
     def connected(self) -> bool:
@@ -140,6 +139,9 @@ class AioConnection:
             link.abandon()
         else:  # garbage is collected in any thread
             link.loop.call_soon_threadsafe(link.abandon)
+
+    def _post(self, message: Any) -> bool:
+        return (self._link or self._not_connected()).post(message)
 
     def _not_connected(self) -> NoReturn:
         raise ConnectionClosed(CloseReason.ABNORMAL_CLOSURE, "not connected; use accept() or connect()")

@@ -14,7 +14,8 @@ from typing import Any
 from .aioinbound import TURN, AioInbound, buffer_of
 from .aiooutbound import AioOutbound, Waiters
 from .errors import CloseReason
-from .protocol.connection import Pong, Protocol, State, payload_of
+from .protocol.connection import Pong, Protocol, State
+from .protocol.payload import PreparedMessage, payload_of
 from .protocol.unread import Unread
 
 __all__ = ["AioLink", "TakenTransport"]
@@ -222,6 +223,10 @@ class AioLink(asyncio.BufferedProtocol):
         outbound = self._outbound
         outbound.write(self.protocol.send(data if type(data) is str else payload_of(data)))
         return _NOTHING if outbound.writable else outbound.drained()
+
+    def post(self, message: PreparedMessage) -> bool:
+        """Send one message, if the peer is not slow; return whether it was sent."""
+        return self._outbound.post(self.protocol.send(message))
 
     async def ping(self, payload: bytes) -> None:
         """Send a ping."""

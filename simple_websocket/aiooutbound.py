@@ -121,6 +121,13 @@ class AioOutbound:
         self._outbox.put(frame)
         self._pump()
 
+    def post(self, frame: Frame) -> bool:
+        """Take a frame unless the peer is slow; return whether it was taken."""
+        if not self.writable or self._outbox:
+            return False
+        self.write(frame)
+        return True
+
     def say_what_is_due(self) -> None:
         """Write what the protocol wants to say; while the peer takes nothing it waits there, where it is bounded."""
         if (self.writable and not self._outbox) or not self._protocol.open:

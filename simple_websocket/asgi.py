@@ -10,8 +10,9 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from .errors import CloseReason, ConnectionClosed, ConnectionError
-from .protocol.connection import check_close, payload_of
+from .protocol.connection import check_close
 from .protocol.handshake import Headers, Request, add_headers
+from .protocol.payload import PreparedMessage, payload_of
 
 __all__ = ["AsgiLink", "AsgiProtocol", "accept", "deny", "read_request"]
 
@@ -167,6 +168,8 @@ class AsgiLink:
         if not self.protocol.open:
             raise self.protocol.closed_error()
         payload = payload_of(data)
+        if isinstance(payload, PreparedMessage):
+            payload = payload.data
         if isinstance(payload, bytes):
             event: Event = {"type": "websocket.send", "bytes": payload}
         else:
@@ -179,6 +182,10 @@ class AsgiLink:
             await self._look()  # with which code?
             self._disconnected(None, None)
             raise self.protocol.closed_error() from None
+
+    def post(self, data: Any) -> bool:
+        """Send nothing: with ASGI one always has to wait."""
+        return False
 
     async def ping(self, payload: bytes) -> None:
         """Refuse: ASGI has no pings.

@@ -18,7 +18,8 @@ from .errors import CloseReason
 from .inbound import MAX_READ, Inbound
 from .keeper import keeper_for
 from .outbound import Outbound, acquire
-from .protocol.connection import Pong, Protocol, State, payload_of
+from .protocol.connection import Pong, Protocol, State
+from .protocol.payload import PreparedMessage, payload_of
 from .protocol.unread import Unread
 from .transport import Transport
 
@@ -199,6 +200,16 @@ class Link:
         """
         if not self._outbound.send(self.protocol.send, payload_of(data)):
             self._raise_lost()
+
+    def post(self, message: PreparedMessage) -> bool:
+        """Send one message, if that needs no waiting; return whether it was sent.
+
+        :raises ConnectionClosed: the connection is closing or has ended.
+        """
+        posted = self._outbound.post(message)
+        if posted is None:
+            self._raise_lost()
+        return posted is True
 
     def ping(self, payload: bytes) -> None:
         """Send a ping.

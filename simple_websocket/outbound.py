@@ -12,6 +12,7 @@ from .backends import Backend, Lock
 from .errors import ConnectionClosed
 from .protocol.connection import Protocol
 from .protocol.outbox import Frame, Outbox
+from .protocol.payload import PreparedMessage
 from .transport import Transport
 
 __all__ = ["Outbound", "acquire"]
@@ -65,6 +66,31 @@ class Outbound:
         finally:
             if self._protocol.pending or self._outbox:
                 self.flush()  # somebody wanted to write meanwhile, or this frame was interrupted in the middle
+
+    def post(self, message: PreparedMessage) -> bool | None:
+        """Write a message without waiting, if nobody else writes and nothing waits to be written.
+
+        What the socket does not take at once waits in the outbox, one frame at the most.
+
+        :return: whether the connection took it, ``None`` when it is lost.
+        """
+        if not self.lock.acquire(False):
+            return False
+        try:
+            if self._outbox:
+                return False
+            frame = self._protocol.send(message)
+            self._unsure = True
+            written = self._write(frame, 0)
+        finally:
+            if self._unsure:
+                self._cut()
+            self.lock.release()
+        if written and not self._protocol.pending:
+            return True
+        taken = True if written or self._outbox else None
+        self.flush()
+        return taken
 
     def flush(self, deadline: float = 0, leftover: bool = True) -> None:
         """Write what the protocol wants to say, as far as the socket takes it until a time; the default has passed.

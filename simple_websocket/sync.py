@@ -135,8 +135,10 @@ class Connection:
         return self._link
 
     def _go_away(self) -> None:
-        if self._link is not None:
-            self._link.go_away()
+        self._open_link.go_away()
+
+    def _post(self, message: Any) -> bool:
+        return self._open_link.post(message)
 
     def _start(
         self, transport: Transport, backend: Backend, deflate: DeflateExtension | None, first: bytes, *, client: bool, owned: bool

@@ -42,6 +42,18 @@ class Thread:
         eventlet.spawn_n(*args, **kwargs)
 
 
+class Lock(eventlet.semaphore.Semaphore):
+    """A semaphore that does not look around when it is free and nobody waits: half of its cost, two of them for each message."""
+
+    def acquire(self, blocking: bool = True, timeout: float | None = None) -> bool:
+        if self.counter > 0 and not self._waiters:
+            self.counter -= 1
+            return True
+        return bool(super().acquire(blocking, timeout))
+
+    __enter__ = acquire
+
+
 class _Expired(Exception):
     """A wait's own timeout, told apart from a user's `eventlet.Timeout` around the call."""
 
@@ -98,7 +110,7 @@ BACKEND = Backend(
     thread_class=Thread,
     event_class=eventlet.green.threading.Event,
     selector_class=_selector,
-    lock=eventlet.semaphore.Semaphore,
+    lock=Lock,
     waiter=TrampolineWaiter,
     clock=time.monotonic,
     sleep=eventlet.sleep,

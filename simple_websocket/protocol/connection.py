@@ -24,7 +24,7 @@ failed (section 7.1.7) or lost is CLOSED at the end of the stream or when `abort
 from __future__ import annotations
 
 from enum import Enum
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ..errors import CloseReason, ConnectionClosed, ProtocolViolation
 from .clock import Keepalive
@@ -33,8 +33,9 @@ from .deflate import DeflateExtension
 from .frames import BINARY, CLOSE, MAX_CONTROL_PAYLOAD, PING, PONG, RSV1, TEXT, FrameDecoder, encode, encode_message
 from .messages import MessageAssembler
 from .outbox import Frame
+from .payload import PreparedMessage
 
-__all__ = ["Pong", "Protocol", "State", "check_close", "payload_of"]
+__all__ = ["Pong", "Protocol", "State", "check_close"]
 
 # A peer that broke the protocol is given this many seconds to read why and go (section 7.1.7): ending TCP while it still
 # sends would reset the connection, and it might never see the Close frame.
@@ -213,7 +214,7 @@ class Protocol:
 
     # Outbound half
 
-    def send(self, data: str | bytes) -> Frame:
+    def send(self, data: str | bytes | PreparedMessage) -> Frame:
         """Return the bytes of a message, text or binary.
 
         :raises ConnectionClosed: the connection is closing or closed.
@@ -222,6 +223,10 @@ class Protocol:
         if not self.open:
             raise self.closed_error()
         deflater = self._deflater
+        if isinstance(data, PreparedMessage):
+            if not self._client:
+                return data.frame(deflater)
+            data = data.data
         if deflater is None:
             return encode_message(data, self._client)
         opcode, payload = (TEXT, data.encode()) if isinstance(data, str) else (BINARY, data)
@@ -358,13 +363,6 @@ class Protocol:
     def closed_error(self) -> ConnectionClosed:
         """Return the exception that says how the connection ended, or is about to."""
         return ConnectionClosed(*(self.close_status or (CloseReason.ABNORMAL_CLOSURE, None)))
-
-
-def payload_of(data: Any) -> str | bytes:
-    """Return what a message carries: the bytes of what is bytes-like, anything else as text."""
-    if isinstance(data, (str, bytes)):
-        return data
-    return bytes(data) if isinstance(data, (bytearray, memoryview)) else str(data)
 
 
 def check_close(code: int, reason: str) -> None:

@@ -217,26 +217,43 @@ class Inflater:
 class Deflater:
     """Deflates the messages of one direction."""
 
-    __slots__ = ("_afresh", "_bits", "_level", "_memory_level", "_zlib", "threshold")
+    __slots__ = ("_afresh", "_zlib", "settings", "threshold")
 
     def __init__(self, compression: Compression, bits: int, afresh: bool) -> None:
+        #: Payloads of fewer bytes are not compressed.
         self.threshold = compression.threshold
-        self._level = compression.level
-        self._memory_level = compression.memory_level
-        self._bits = -bits
+        #: zlib's level, window and memory level.
+        self.settings = (compression.level, bits, compression.memory_level)
         self._afresh = afresh
         self._zlib: Any = None  # zlib's object, made when the first compressed message comes
 
     def deflate(self, data: bytes) -> bytes:
         """Return the compressed payload of one message (RFC 7692 section 7.2.1)."""
         if self._zlib is None:
-            self._zlib = zlib.compressobj(self._level, zlib.DEFLATED, self._bits, self._memory_level)
-        out = self._zlib.compress(data) + self._zlib.flush(zlib.Z_SYNC_FLUSH)
+            self._zlib = self._new()
+        out = _message(self._zlib, data)
         if self._afresh:
             self._zlib = None
-        # In some versions of zlib a second flush of nothing produces nothing; an empty message is one empty block all the same
-        # (section 7.2.3.6).
-        return out[:-4] if out.endswith(_TAIL) else b"\x00"
+        return out
+
+    def deflate_alone(self, data: bytes) -> bytes:
+        """Return the compressed payload of a message that refers to none before it, whichever connection it is sent on."""
+        return _message(self._new(), data)
+
+    def start_afresh(self) -> None:
+        """Refer to nothing that was sent before: something else was sent that this deflater has not seen."""
+        self._zlib = None
+
+    def _new(self) -> Any:
+        level, bits, memory_level = self.settings
+        return zlib.compressobj(level, zlib.DEFLATED, -bits, memory_level)
+
+
+def _message(compressor: Any, data: bytes) -> bytes:
+    out = compressor.compress(data) + compressor.flush(zlib.Z_SYNC_FLUSH)
+    # In some versions of zlib a second flush of nothing produces nothing; an empty message is one empty block all the same
+    # (section 7.2.3.6).
+    return out[:-4] if out.endswith(_TAIL) else b"\x00"
 
 
 _WITHOUT_VALUE = ("server_no_context_takeover", "client_no_context_takeover")

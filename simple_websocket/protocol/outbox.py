@@ -16,42 +16,32 @@ Frame = bytes | tuple[bytes, bytes | LargePayload]
 _PART = 256 * 1024
 
 
-class Outbox:
+class Outbox(list[memoryview | LargePayload]):
     """Frames that wait to be written, in order."""
 
-    __slots__ = ("_parts",)
-
-    def __init__(self) -> None:
-        self._parts: list[memoryview | LargePayload] = []
-
-    def __bool__(self) -> bool:
-        """Whether something waits."""
-        return bool(self._parts)
+    # A list itself, because whether it is empty is asked for with every message.
+    __slots__ = ()
 
     def put(self, frame: Frame) -> None:
         """Add a frame behind the others."""
         for part in (frame,) if isinstance(frame, bytes) else frame:
             if len(part):
-                self._parts.append(memoryview(part) if isinstance(part, bytes) else part)
+                self.append(memoryview(part) if isinstance(part, bytes) else part)
 
     def front(self) -> memoryview:
         """Return what is to be written next; there is something."""
-        part = self._parts[0]
+        part = self[0]
         if isinstance(part, memoryview):
             return part
         ready = part.take(_PART)
-        self._parts[:1] = [ready, part] if len(part) else [ready]
+        self[:1] = [ready, part] if len(part) else [ready]
         return ready
 
     def drop(self, size: int) -> None:
         """Remove `size` bytes of what is in front, which have been written."""
-        part = self._parts[0]
+        part = self[0]
         assert isinstance(part, memoryview)  # made by `front`
         if size == len(part):
-            del self._parts[0]
+            del self[0]
         else:
-            self._parts[0] = part[size:]
-
-    def clear(self) -> None:
-        """Remove everything."""
-        self._parts.clear()
+            self[0] = part[size:]

@@ -41,6 +41,7 @@ MAY_IMPORT = {
     "protocol/handshake.py": ["errors", "protocol"],
     "protocol/request.py": ["errors"],
     "protocol/control.py": [],
+    "protocol/payload.py": ["protocol"],
     "protocol/connection.py": ["errors", "protocol"],
     "protocol/unread.py": [],
     "options.py": ["protocol"],
@@ -65,7 +66,8 @@ MAY_IMPORT = {
     "aiosocket.py": ["errors", "protocol", "aiolink"],
     "aiodial.py": ["errors", "protocol", "dial", "aiolink"],
     "aio.py": ["errors", "protocol", "options", "dial", "asgi", "aiolink", "aiosocket", "aiodial"],
-    "__init__.py": ["errors", "backends", "protocol", "sync", "aio", "going_away", "serving"],
+    "broadcasting.py": ["errors", "protocol", "sync", "aio"],
+    "__init__.py": ["errors", "backends", "protocol", "sync", "aio", "broadcasting", "going_away", "serving"],
 }
 
 # What is not ours and not in the standard library, and where it may be imported.
