@@ -41,34 +41,49 @@ class Timer:
     """The one timer of a connection.
 
     :param call: what to call when its time has come.
+    :param deadline: returns when the protocol wants to be called, ``None`` for never.
     """
 
-    __slots__ = ("_call", "_handle", "_loop", "_when")
+    __slots__ = ("_call", "_deadline", "_ended", "_handle", "_loop", "_when")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, call: Callable[[], None], deadline: Callable[[], float | None]
+    ) -> None:
         self._loop = loop
         self._call = call
+        self._deadline = deadline
         self._handle: asyncio.TimerHandle | None = None
         self._when = 0.0
+        self._ended = False
+
+    def set(self) -> None:
+        """Have it call when the protocol wants to be called."""
+        deadline = self._deadline()
+        if deadline is not None:
+            self.start(deadline - time.monotonic())
 
     def start(self, delay: float) -> None:
         """Have it call after `delay` seconds, or before: who is called too early starts it again."""
         when = self._loop.time() + delay
-        if self._handle is None or when < self._when:
-            self.stop()
+        if not self._ended and (self._handle is None or when < self._when):
+            self._stop()
             self._when = when
             self._handle = self._loop.call_later(delay, self._fire)
 
-    def stop(self) -> None:
-        """Stop it."""
-        if self._handle is not None:
-            self._handle.cancel()
-            self._handle = None
+    def end(self) -> None:
+        """Never call again."""
+        self._ended = True
+        self._stop()
 
     @property
     def running(self) -> bool:
         """Whether it will call."""
         return self._handle is not None
+
+    def _stop(self) -> None:
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
 
     def _fire(self) -> None:
         self._handle = None
@@ -110,7 +125,7 @@ class AioLink(asyncio.BufferedProtocol):
         self._spared = 0
         self._receivers = Waiters()
         self._closers = Waiters()
-        self._timer = Timer(self.loop, self._on_timer)
+        self._timer = Timer(self.loop, self._on_timer, protocol.next_deadline)
 
     # Called by the transport
 
@@ -119,7 +134,7 @@ class AioLink(asyncio.BufferedProtocol):
         self._transport = transport
         self._outbound.start(transport)
         self._inbound.start(transport)
-        self._set_timer()
+        self._timer.set()
         self._decode()
 
     def get_buffer(self, sizehint: int) -> memoryview:
@@ -153,7 +168,7 @@ class AioLink(asyncio.BufferedProtocol):
         self.protocol.receive_data(b"")
         self._ended = True
         self._outbound.end()
-        self._timer.stop()
+        self._timer.end()
         self._receivers.wake_all()
         self._closers.wake_all()
         if self._lost is not None:
@@ -284,14 +299,14 @@ class AioLink(asyncio.BufferedProtocol):
         if protocol.violation is not None:
             if self._answering or unread:
                 protocol.fail_later(self._clock())
-                self._set_timer()
+                self._timer.set()
             else:
                 protocol.fail()
         if protocol.pending:
             self._outbound.say_what_is_due()
         if not protocol.open:
             protocol.start_close_timer(self._clock())
-            self._set_timer()
+            self._timer.set()
             self._end_if_closed()
             if self._over:
                 receivers.wake_all()
@@ -322,11 +337,6 @@ class AioLink(asyncio.BufferedProtocol):
 
     # Time
 
-    def _set_timer(self) -> None:
-        deadline = self.protocol.next_deadline()
-        if deadline is not None and not self._ended:
-            self._timer.start(deadline - self._clock())
-
     def _on_timer(self) -> None:
         protocol = self.protocol
         if self._transport.is_closing() or self._ended:
@@ -345,7 +355,7 @@ class AioLink(asyncio.BufferedProtocol):
             self._outbound.say_what_is_due()
         if protocol.lost:
             self._transport.abort()
-        self._set_timer()
+        self._timer.set()
 
 
 class TakenTransport(asyncio.Transport):

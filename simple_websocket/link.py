@@ -19,7 +19,7 @@ from .inbound import MAX_READ, Inbound
 from .keeper import keeper_for
 from .outbound import Outbound, acquire
 from .protocol.connection import Pong, Protocol, State
-from .protocol.payload import PreparedMessage, payload_of
+from .protocol.payload import payload_of
 from .protocol.unread import Unread
 from .transport import Transport
 
@@ -193,30 +193,24 @@ class Link:
 
     # Sending
 
-    def send(self, data: Any) -> None:
-        """Send one message, whole; wait while the peer is slow.
+    def send(self, data: Any, wait: bool = True) -> bool:
+        """Send one message, whole; return whether it was sent.
 
+        :param wait: whether to wait while the peer is slow or somebody else sends.  Default: ``True``.
         :raises ConnectionClosed: the connection is closing or has ended.
         """
-        if not self._outbound.send(self.protocol.send, payload_of(data)):
+        payload = payload_of(data)
+        sent = self._outbound.send(self.protocol.send, payload) if wait else self._outbound.post(payload)
+        if sent is None:
             self._raise_lost()
-
-    def post(self, message: PreparedMessage) -> bool:
-        """Send one message, if that needs no waiting; return whether it was sent.
-
-        :raises ConnectionClosed: the connection is closing or has ended.
-        """
-        posted = self._outbound.post(message)
-        if posted is None:
-            self._raise_lost()
-        return posted is True
+        return sent is True
 
     def ping(self, payload: bytes) -> None:
         """Send a ping.
 
         :raises ConnectionClosed: the connection is closing or has ended.
         """
-        if not self._outbound.send(self.protocol.ping, payload, self._clock()):
+        if self._outbound.send(self.protocol.ping, payload, self._clock()) is None:
             self._raise_lost()
 
     def _raise_lost(self) -> None:

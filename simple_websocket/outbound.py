@@ -47,8 +47,8 @@ class Outbound:
         """Whether something waits for the socket to become writable, and nobody with it."""
         return bool(self._outbox) and not self.lock.locked()
 
-    def send(self, frame: Callable[..., Frame], *arguments: object) -> bool:
-        """Write what ``frame(*arguments)`` returns, waiting as long as it takes; return whether the connection took it.
+    def send(self, frame: Callable[..., Frame], *arguments: object) -> bool | None:
+        """Write what ``frame(*arguments)`` returns, waiting as long as it takes; return ``None`` when the connection is lost.
 
         The frame is made under the lock, so that frames are written in the order in which they were made.
         """
@@ -56,7 +56,7 @@ class Outbound:
             with self.lock:
                 try:
                     self._unsure = True
-                    return self._write(frame(*arguments), None)
+                    return self._write(frame(*arguments), None) or None
                 except (ConnectionClosed, ValueError, TypeError):
                     self._unsure = False  # refused before anything was made of it
                     raise
@@ -67,7 +67,7 @@ class Outbound:
             if self._protocol.pending or self._outbox:
                 self.flush()  # somebody wanted to write meanwhile, or this frame was interrupted in the middle
 
-    def post(self, message: PreparedMessage) -> bool | None:
+    def post(self, message: str | bytes | PreparedMessage) -> bool | None:
         """Write a message without waiting, if nobody else writes and nothing waits to be written.
 
         What the socket does not take at once waits in the outbox, one frame at the most.

@@ -138,7 +138,7 @@ class Connection:
         self._open_link.go_away()
 
     def _post(self, message: Any) -> bool:
-        return self._open_link.post(message)
+        return self._open_link.send(message, wait=False)
 
     def _start(
         self, transport: Transport, backend: Backend, deflate: DeflateExtension | None, first: bytes, *, client: bool, owned: bool
