@@ -28,6 +28,9 @@ _DONTWAIT = int(getattr(socket, "MSG_DONTWAIT", 0))  # used where there is one o
 # OpenSSL makes records of 16 KiB out of it; nobody reads meanwhile.
 _TLS_WRITE = 256 * 1024
 
+# OpenSSL never returns more than one record, and Python makes room for all that it is asked for.
+_TLS_RECORD = 16 * 1024
+
 # More than a socket's buffer holds; the peer cannot add to it once the socket is shut down.
 _DRAIN_READS, _DRAIN_BYTES = 1024, 64 * 1024
 
@@ -227,7 +230,7 @@ class TlsTransport(Transport):
             self._crossed_read = False
             self.unsure = True
             try:
-                data: bytes = self._recv(size)
+                data: bytes = self._recv(min(size, _TLS_RECORD))
                 self._filled = len(data) == size
                 return data
             except (ssl.SSLWantReadError, ssl.SSLWantWriteError) as error:
