@@ -13,6 +13,13 @@
 /* Letting go of the GIL costs about what masking this much does. */
 #define LARGE (64 * 1024)
 
+/* Since Python 3.12 every string is. */
+#if PY_VERSION_HEX < 0x030C0000
+#define IS_READY(text) PyUnicode_IS_READY(text)
+#else
+#define IS_READY(text) 1
+#endif
+
 #define FINAL_TEXT 0x81
 #define FINAL_BINARY 0x82
 
@@ -177,7 +184,7 @@ whole_frame(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
         PyErr_SetString(PyExc_TypeError, "whole_frame(data, key: bytes)");
         return NULL;
     }
-    if (PyUnicode_Check(args[0]) && PyUnicode_IS_READY(args[0]) && PyUnicode_IS_ASCII(args[0])) {
+    if (PyUnicode_Check(args[0]) && IS_READY(args[0]) && PyUnicode_IS_ASCII(args[0])) {
         first = FINAL_TEXT;
         payload = PyUnicode_1BYTE_DATA(args[0]);
         size = PyUnicode_GET_LENGTH(args[0]);
