@@ -42,13 +42,16 @@ _handed: WeakKeyDictionary[Any, _Handed] = WeakKeyDictionary()
 def hand_over(sock: Any, link: Link) -> None:
     """Have the server's next use of a socket close the WebSocket first.
 
-    :param sock: the server's; an object whose class cannot be exchanged stays as it is.
+    :param sock: the server's; an object whose class cannot be exchanged, or that cannot be referred to weakly, stays as it is.
     :param link: what uses the connection now.
     """
     base = type(sock)
     attributes = getattr(sock, "__dict__", {})
     methods = {name: attributes[name] for name in _USES if name in attributes}
-    _handed[sock] = _Handed(ref(link), threading.get_ident(), methods)
+    try:
+        _handed[sock] = _Handed(ref(link), threading.get_ident(), methods)
+    except TypeError:
+        return  # it cannot be referred to weakly
     try:
         sock.__class__ = _kinds.get(base) or _kinds.setdefault(base, _kind(base))
     except TypeError:

@@ -283,12 +283,12 @@ class Link:
                 if reading and patient and self._client:
                     self._inbound.await_eof(_EOF_TIMEOUT)  # so that it is the server that keeps the address in TIME_WAIT
                 self.protocol.abort()
+                self._transport.shutdown()  # first: a web server that sees `finished` goes on writing
                 self.finished = True
                 if by_keeper:
                     self._keeper.let_go(self)
                 else:
                     self._keeper.forget(self, wait=patient)
-                self._transport.shutdown()
         finally:
             self._end_lock.release()
         self._dispose(reading, patient)

@@ -112,8 +112,8 @@ class Connection:
                 message = self.receive()
             except ConnectionClosed:
                 return
-            if message is not None:
-                yield message
+            assert message is not None  # without a timeout there is one
+            yield message
 
     def __enter__(self) -> Any:
         return self
