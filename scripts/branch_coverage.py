@@ -1,7 +1,8 @@
 """Branch coverage of the test suites: what makes a suite's processes measure themselves, and the two figures that come of it.
 
 The package `coverage` starts with the interpreter where the environment names a configuration (COVERAGE_PROCESS_START), so the
-processes that a suite starts in the same venv are measured like the suite's own.  Nothing in the tests knows of it.
+processes that a suite starts in the same venv are measured like the suite's own.  In the tests only the servers' launcher and
+the fixture `measuring` know of it.
 """
 
 from __future__ import annotations
@@ -21,6 +22,10 @@ PACKAGE = ROOT / "simple_websocket"
 # monkey-patch; it slows a process down that has no greenlets, so the other suites do without.
 GREEN = ("gevent", "eventlet", "servers")
 
+# The configuration beside that one, which a server may ask for that must not load greenlet: uWSGI's workers crash at their end
+# where coverage asks greenlet once more.
+THREADS = "threads.ini"
+
 # The others run the same lines again, or ask how long something takes and how much memory.
 MEASURED = ("protocol", "protocol-pure", "threading", *GREEN, "asyncio", "asgi")
 
@@ -31,6 +36,9 @@ parallel = true
 concurrency = {concurrency}
 source = {package}
 data_file = {data}
+# Servers are ended by a signal, and forked children by os._exit.
+sigterm = true
+patch = _exit
 [report]
 exclude_also =
     if TYPE_CHECKING:
@@ -62,10 +70,15 @@ class Measuring:
         """What to add to the environment of a suite's process."""
         if suite not in MEASURED:
             return {}
-        concurrency = "thread, greenlet" if suite in GREEN else "thread"
-        path = self.folder / f"{suite}.ini"
-        path.write_text(CONFIGURATION.format(concurrency=concurrency, package=PACKAGE, data=self.folder / "data"))
-        return {"COVERAGE_PROCESS_START": str(path)}
+        self._configure(THREADS, "thread")
+        if suite not in GREEN:
+            return {"COVERAGE_PROCESS_START": str(self.folder / THREADS)}
+        self._configure("greenlets.ini", "thread, greenlet")
+        return {"COVERAGE_PROCESS_START": str(self.folder / "greenlets.ini")}
+
+    def _configure(self, name: str, concurrency: str) -> None:
+        text = CONFIGURATION.format(concurrency=concurrency, package=PACKAGE, data=self.folder / "data")
+        (self.folder / name).write_text(text)
 
     def report(self) -> tuple[list[str], list[str]]:
         """Put the data together; return the lines to print, and what is wrong."""

@@ -180,7 +180,7 @@ class WebSocketServer:
         try:
             with self._lock:
                 self._bells.add(bell)
-                waiting = not self._stopping
+                waiting = self._accepting and not self._stopping
             with _signals_ring(bell):
                 if waiting:
                     bell.wait()

@@ -100,10 +100,10 @@ def test_a_peer_that_sends_byte_by_byte_survives(world):
 @both_sides
 def test_a_peer_that_reads_slowly_survives_a_big_message(world, side):
     """It answers no ping, because it is still reading what comes before it: progress is a sign of life."""
-    ws, peer = world.open(side, ping_interval=0.2, ping_timeout=0.6)
+    ws, peer = world.open(side, ping_interval=0.3, ping_timeout=1.2)
     big = b"slow" * (6 << 18)
     sending = world.spawn(ws.send, big)
-    by = world.clock() + 2.5
+    by = world.clock() + 4
     while world.clock() < by and not sending.finished:
         peer.frames.feed(peer.stream.read(131072))
         world.sleep(0.05)

@@ -199,6 +199,16 @@ app.add_url_rule("/careful", "careful", careful, websocket=True)
 app.add_url_rule("/careful", "careful_http", careful)
 
 
+@route("/mixed")
+def mixed():
+    """Ask for something that cannot be had."""
+    try:
+        Server.accept(request.environ, backend="no such backend")
+    except ValueError as error:
+        return type(error).__name__, 409
+    return ""
+
+
 @route("/own-socket")
 def own_socket():
     """What is to be done on a server that the library does not know."""

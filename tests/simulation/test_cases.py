@@ -2,11 +2,14 @@
 
 What it cannot, and why:
 
-* cases with the mark ``tls``, and those of ``secure.py`` and ``tls.py``: OpenSSL is no primitive that a backend supplies;
+* cases with the mark ``tls``, and those of ``renegotiating.py``, ``secure.py`` and ``tls.py``: OpenSSL is no primitive that a
+  backend supplies;
 * cases that start another process, or have one for a peer: nothing in there would be on this scheduler;
 * cases of `serve`: listening there asks for more of a socket than the simulated ones have;
 * cases that have the kernel interrupt system calls or drop packets, or cut TCP with sockets of its own;
 * cases of ``limits.py``: floods for a time, and how much memory and time they cost, which here is neither real nor scarce;
+* cases about descriptors that are closed behind the back of their object, and about addresses that the kernel has to refuse;
+* a case whose connection fails as none should: a log with that in it is a failure here;
 * cases about which of the three presets is found from an injected class, a socket or what is monkey-patched: this one is
   none of them and is always passed as a record.
 
@@ -15,10 +18,22 @@ Of the worlds, those with a rough network are no place for cases that rely on on
 
 import inspect
 
-from tests.cases import independent, limits, secure, serving, serving_addresses, serving_http, serving_limits, serving_stop, tls
+from tests.cases import (
+    independent,
+    limits,
+    renegotiating,
+    secure,
+    serving,
+    serving_addresses,
+    serving_faults,
+    serving_http,
+    serving_limits,
+    serving_stop,
+    tls,
+)
 from tests.support.matrix import all_cases, written_cases
 
-NEEDS_TLS = {name for module in (secure, tls) for name in vars(module) if name.startswith("test_")}
+NEEDS_TLS = {name for module in (renegotiating, secure, tls) for name in vars(module) if name.startswith("test_")}
 NEEDS_PROCESSES = {name for name in vars(independent) if name.startswith("test_")} | {
     "test_a_program_with_an_open_client_exits",
     "test_ctrl_c_ends_a_program_that_receives",
@@ -33,18 +48,23 @@ IS_ABOUT_PRESETS = {
 }
 LISTENS = {
     name
-    for module in (serving, serving_addresses, serving_http, serving_limits, serving_stop)
+    for module in (serving, serving_addresses, serving_faults, serving_http, serving_limits, serving_stop)
     for name in vars(module)
     if name.startswith("test_")
-}
+} | {"test_a_certificate_that_is_larger_than_the_socket"}
 NEEDS_THE_KERNEL = {
     "test_a_half_open_peer_is_noticed_by_the_keepalive",
     "test_a_half_open_peer_is_not_waited_for",
     "test_signals_all_the_time",
     "test_tcp_cut_at_every_byte",
+    "test_a_family_of_addresses_that_this_machine_does_not_have",
+    "test_an_address_that_is_none_leaves_nothing",
+    "test_a_descriptor_that_is_closed_before_the_keeper_has_it",
+    "test_a_descriptor_that_is_closed_and_comes_back_as_another_connection",
 }
+FAILS = {"test_one_connections_fault_does_not_end_the_care_for_the_others"}
 MEASURES = {name for name in vars(limits) if name.startswith("test_")}
-LEFT_OUT = NEEDS_TLS | NEEDS_PROCESSES | NEEDS_THE_KERNEL | MEASURES | IS_ABOUT_PRESETS | LISTENS
+LEFT_OUT = NEEDS_TLS | NEEDS_PROCESSES | NEEDS_THE_KERNEL | MEASURES | IS_ABOUT_PRESETS | LISTENS | FAILS
 
 NEEDS_A_FAIR_NETWORK = {
     "test_requests_that_are_no_handshake": "reads the answer at once",

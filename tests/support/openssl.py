@@ -28,13 +28,15 @@ class OpenSsl:
     sends, but for a piece that is "k" (update the keys for sending) or "K" (and have the peer update its own).
     """
 
+    version = "-tls1_3"
+
     def __init__(self, world: World, *arguments: str) -> None:
         assert COMMAND is not None
         self._world = world
         self._out, self._err = tempfile.TemporaryFile(), tempfile.TemporaryFile()
         reader, self._stdin = os.pipe()
         try:
-            command = [COMMAND, *arguments, "-tls1_3"]
+            command = [COMMAND, *arguments, self.version]
             self._process = subprocess.Popen(command, stdin=reader, stdout=self._out, stderr=self._err)
         finally:
             os.close(reader)

@@ -54,3 +54,21 @@ def test_a_suite_and_the_processes_it_starts(tmp_path, suite):
     assert len(wrong) == 2
     assert lines[-1].startswith("Branch coverage of protocol/ ") and not lines[-1].startswith("Branch coverage of protocol/ 0 ")
     assert any("protocol/clock.py" in line for line in lines)
+
+
+USE = "from simple_websocket.protocol.clock import Keepalive; Keepalive(1.0, 1.0, 0.0)"
+ENDS = {
+    "sigterm": f"import os, signal; {USE}; os.kill(os.getpid(), signal.SIGTERM); signal.pause()",
+    "a forked child's _exit": f"import os; pid = os.fork()\nif not pid:\n    {USE}; os._exit(0)\nos.waitpid(pid, 0); os._exit(0)",
+}
+
+
+@pytest.mark.parametrize("how", ENDS)
+def test_processes_that_do_not_end_as_usual(tmp_path, how):
+    measuring = Measuring(tmp_path / "coverage")
+    environment = {**os.environ, **measuring.environment("servers")}
+    done = subprocess.run([sys.executable, "-c", ENDS[how]], env=environment, cwd=ROOT, timeout=60)
+    assert done.returncode == (-15 if how == "sigterm" else 0)
+    lines, _ = measuring.report()
+    assert lines and not lines[-1].startswith("Branch coverage of protocol/ 0 ")
+    assert any("protocol/clock.py" in line for line in lines)

@@ -1,0 +1,58 @@
+"""uWSGI, of which the library gets a descriptor and nothing else: how its workers end, and what they keep."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Callable
+
+import pytest
+
+from demo.process import ServerProcess
+from simple_websocket import Client
+
+from .conftest import Running
+from .entries import ENTRIES, Entry
+from .raw import OPENING
+from .test_stopping import close_codes, gone_within, open_connections
+
+THREADS, GREENLETS = (next(entry for entry in ENTRIES if entry.name == name) for name in ("uwsgi", "uwsgi-gevent"))
+
+Run = Callable[[Entry], ServerProcess]
+
+
+@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
+def test_everybody_is_told_on_greenlets(run: Run, stop: signal.Signals) -> None:
+    with run(GREENLETS) as process:
+        connections = open_connections(process, 10)
+        os.kill(process.pid, stop)
+        assert close_codes(connections, within=3.0) == {1001}
+        gone_within(process, 5.0)
+
+
+def test_connections_whose_requests_are_over_are_told_on_threads(run: Run) -> None:
+    """A worker that is in the middle of a request is ended on the spot; one that is not says goodbye."""
+    with run(THREADS) as process:
+        connections = [Client.connect(process.url(f"/keep?id={number}")) for number in range(5)]
+        for ws in connections:
+            assert ws.receive(timeout=5) == "kept"
+        Running(THREADS, process).get("/")
+        os.kill(process.pid, signal.SIGTERM)
+        assert close_codes(connections, within=3.0) == {1001}
+        gone_within(process, 5.0)
+
+
+def test_a_refused_connection_leaves_no_descriptor(run: Run) -> None:
+    with run(THREADS) as process:
+        server = Running(THREADS, process)
+        counts = []
+        for _ in range(2):
+            for _ in range(10):
+                connection = process.http()
+                connection.request("GET", "/mixed", headers={**OPENING, "Connection": "Upgrade"})
+                response = connection.getresponse()
+                assert (response.status, response.read()) == (409, b"ValueError")
+                connection.close()
+            counts.append(json.loads(server.get("/resources"))["descriptors"])
+        assert counts[1] <= counts[0]
