@@ -109,6 +109,7 @@ def test_a_server_that_cannot_go_on_says_so_and_ends(world, caplog):
             assert read_all(stream)
             raise OSError
         waiting.wait(5)
+        world.spawn(server.serve_forever).wait(5)  # later, too
     assert "takes in no connections any more" in caplog.text and "on purpose" in caplog.text
 
 
