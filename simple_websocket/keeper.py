@@ -110,11 +110,17 @@ class Keeper:
         return self._backend
 
     def orphan(self) -> None:
-        """Be of no use from now on: the process was forked, and the thread stayed behind in the parent.
+        """Be of no use from now on: the process was forked, and the connections are the parent's.
 
-        The selector and the wake-up sockets are the parent's too, so nothing may be changed or sent through them.
+        So are the selector and the wake-up sockets: nothing may be changed or sent through them.  A thread has stayed behind in
+        the parent; a greenlet has not, and ends.
         """
         self._orphaned = True
+        if self._sockets is not None:
+            self._sockets.orphaned = True
+        for link in {*self._links, *(link for _, link, _ in self._commands)}:
+            link.disown()
+        self._commands.clear()
 
     def _tell(self, command: Callable[[Watched], None], link: Watched, done: Event | None = None) -> None:
         if self._orphaned:
@@ -123,7 +129,11 @@ class Keeper:
         try:
             self._commands.append((command, link, done))
             if not self._running:
-                self._start()
+                try:
+                    self._start()
+                except BaseException:
+                    self._commands.remove((command, link, done))  # the next one to start must not find it
+                    raise
             sockets = self._sockets
         finally:
             self._lock.release()
@@ -132,13 +142,18 @@ class Keeper:
 
     def _start(self) -> None:
         """Start the thread; the lock is held."""
-        self._sockets = Sockets(self._backend)
+        self._sockets = sockets = Sockets(self._backend)
         self._next_look = self._backend.clock() + GRACE
         thread = self._backend.thread_class(target=self._run, args=(self._sockets,))
         if hasattr(thread, "daemon"):
             thread.daemon = True  # a connection that is left open does not keep a program from ending
         self._running = True
-        thread.start()
+        try:
+            thread.start()
+        except BaseException:  # no more threads
+            self._running = False
+            sockets.close()
+            raise
 
     # The keeper's own thread
 
@@ -146,6 +161,8 @@ class Keeper:
         try:
             while not self._may_end():
                 ready = sockets.select(self._patience(sockets))
+                if self._orphaned:
+                    continue
                 self._looking = True
                 self._take_unparked()
                 for link, mask in ready:
@@ -171,10 +188,10 @@ class Keeper:
 
     def _may_end(self) -> bool:
         """Whether there is nothing left to do; then the lock is held, so that nobody adds a connection meanwhile."""
-        if self._links:
+        if self._links and not self._orphaned:
             return False
         self._lock.acquire()
-        if not self._commands:
+        if self._orphaned or not self._commands:
             return True
         self._lock.release()
         return False

@@ -87,7 +87,14 @@ class Link:
         self._disposed = False
         self._spared = 0
         self._pid = os.getpid()
-        self._call_keeper()
+        try:
+            self._call_keeper()
+        except BaseException:  # there is nothing to make a keeper of: no descriptor, no thread
+            self.finished = True
+            transport.release()
+            if owns_socket:
+                transport.close()
+            raise
 
     # Receiving
 
@@ -307,6 +314,17 @@ class Link:
                 self._outbound.lock.release()
             if not reading:
                 self._stop_reading()
+
+    def disown(self) -> None:
+        """Leave the connection to the process that has made it: this is a forked child's copy, and ends for who uses it (1006).
+
+        Those who held the locks may have stayed behind in the parent.
+        """
+        make_lock = self._keeper.backend.lock
+        self.read_lock, self._end_lock, self._outbound.lock = make_lock(), make_lock(), make_lock()
+        self._transport.disown()
+        self.protocol.abort()
+        self.finished = True
 
     def abandon(self, code: int = CloseReason.GOING_AWAY) -> None:
         """End a connection that nobody can use any more, without waiting for anything: for finalizers."""

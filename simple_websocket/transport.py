@@ -41,7 +41,7 @@ class Transport:
     # Whether nothing but the socket can hold what was received.
     _waits_first = True
 
-    __slots__ = ("_clock", "_filled", "_recv", "_send", "_shutdown", "_sleep", "_waiter", "sock", "unsure")
+    __slots__ = ("_clock", "_disowned", "_filled", "_recv", "_send", "_shutdown", "_sleep", "_waiter", "sock", "unsure")
 
     def __init__(self, sock: Any, backend: Backend) -> None:
         self.sock = sock
@@ -53,6 +53,7 @@ class Transport:
         self._send = sock.send
         self._shutdown = sock.shutdown
         self._waiter = backend.waiter(sock)
+        self._disowned = False
         # A read that was not filled has probably emptied the socket: then waiting first saves a failing system call.  After one
         # that was, the peer may send faster than it is read: then others have their turn first.
         self._filled = False
@@ -163,10 +164,28 @@ class Transport:
         """Free what waiting has needed; nobody may be waiting."""
         self._waiter.close()
 
+    def disown(self) -> None:
+        """Leave the connection to the process that has made it: this is a forked child's copy.
+
+        Reading finds the end of the stream, writing is refused, and ending it changes nothing for the parent.
+        """
+        self._disowned = True
+        self._recv = _nothing
+        self._send = _refused
+        self._shutdown = _nothing
+
     def close(self) -> None:
         """Close the descriptor as well."""
         self.release()
         self.sock.close()
+
+
+def _nothing(*_: object) -> bytes:
+    return b""
+
+
+def _refused(*_: object) -> int:
+    raise BrokenPipeError(errno.EPIPE, "the connection belongs to the process that has forked this one")
 
 
 class ThreadTransport(Transport):
@@ -217,13 +236,18 @@ class TlsTransport(Transport):
 
     _waits_first = False
 
-    __slots__ = ("_crossed_read", "_crossed_write", "_lock")
+    __slots__ = ("_crossed_read", "_crossed_write", "_lock", "_make_lock")
 
     def __init__(self, sock: Any, backend: Backend) -> None:
         super().__init__(sock, backend)
+        self._make_lock = backend.lock
         self._lock = backend.lock()
         self._crossed_read = False
         self._crossed_write = False
+
+    def disown(self) -> None:
+        super().disown()
+        self._lock = self._make_lock()  # who held it is not here
 
     def try_read(self, size: int) -> bytes | None:
         with self._lock:
@@ -290,7 +314,7 @@ class TlsTransport(Transport):
         # The socket classes only have unwrap for this: it waits for the peer's close_notify, and eventlet's hands out a second
         # owner of the descriptor.
         tls = getattr(self.sock, "_sslobj", None)
-        if tls is not None:
+        if tls is not None and not self._disowned:
             try:
                 tls.shutdown()
             except (OSError, ValueError):

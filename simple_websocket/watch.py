@@ -41,6 +41,7 @@ class Watched(Protocol):
     def on_deadline(self, now: float) -> None: ...
     def go_away(self) -> None: ...
     def vanish(self) -> None: ...
+    def disown(self) -> None: ...
 
 
 class Sockets:
@@ -48,12 +49,19 @@ class Sockets:
 
     def __init__(self, backend: Backend) -> None:
         self._selector: Any = backend.selector_class()
-        self._wake_in, self._wake_out = backend.socketpair()
+        try:
+            self._wake_in, self._wake_out = backend.socketpair()
+        except BaseException:  # no more descriptors
+            self._selector.close()
+            raise
         self._wake_in.setblocking(False)
         self._wake_out.setblocking(False)
         self._selector.register(self._wake_in, selectors.EVENT_READ, None)
         self._masks: dict[Watched, int] = {}
         self._read: set[Watched] = set()
+        #: Whether this is a forked child's copy.  What the kernel keeps for the selector is the parent's too, and so is the byte
+        #: that wakes it: such a copy may be closed and nothing else.
+        self.orphaned = False
 
     @property
     def count(self) -> int:
@@ -76,6 +84,8 @@ class Sockets:
     def select(self, timeout: float | None) -> list[tuple[Watched, int]]:
         """Return the connections that are ready, and for what, after `timeout` seconds at the latest."""
         ready = [(key.data, mask) for key, mask in self._selector.select(timeout)]
+        if self.orphaned:
+            return []
         if any(link is None for link, _ in ready):
             try:
                 self._wake_in.recv(4096)
@@ -86,7 +96,7 @@ class Sockets:
     def watch(self, link: Watched, mask: int) -> Watched | None:
         """Watch a connection for reading, writing or both; return a stale one that is in the way, then nothing has changed."""
         known = self._masks.get(link)
-        if known == mask:
+        if known == mask or self.orphaned:
             return None
         if known is not None:
             self._masks[link] = mask
@@ -118,7 +128,7 @@ class Sockets:
     def unwatch(self, link: Watched) -> None:
         """Watch a connection no more."""
         self._read.discard(link)
-        if self._masks.pop(link, None) is not None:
+        if self._masks.pop(link, None) is not None and not self.orphaned:
             try:
                 self._selector.unregister(link.sock)
             except (KeyError, ValueError, OSError):
