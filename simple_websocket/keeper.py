@@ -280,7 +280,7 @@ class Keeper:
 
     def _serve(self, link: Watched, mask: int) -> None:
         if mask & selectors.EVENT_WRITE:
-            link.flush()
+            link.pump(reading=False, writing=True)
         if mask & selectors.EVENT_READ and link.turn == link.seen:
             self._pump(link)
         else:

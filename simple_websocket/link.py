@@ -351,25 +351,24 @@ class Link:
         reading = wanted and not self.read_lock.locked()
         return reading, self._outbound.abandoned
 
-    def flush(self) -> None:
-        """Write what is left over."""
-        self._outbound.flush()
+    def pump(self, reading: bool = True, writing: bool = False) -> bool:
+        """Write what is left over, and read what is there unless somebody else reads, without waiting.
+
+        :return: whether there may be more to read.
+        """
+        if writing:
+            self._outbound.flush()
+        more = False
+        if reading and self.read_lock.acquire(blocking=False):
+            try:
+                more = self._inbound.read_ahead()
+                if self.protocol.state is State.CLOSED and (self.protocol.lost or not self._client):
+                    # A client leaves it to the server to end TCP, until its closing deadline.
+                    self._finish(reading=True, patient=False, by_keeper=True)
+            finally:
+                self.read_lock.release()
         if self.finished:
             self._dispose(reading=False, patient=False)  # which had to wait for us
-
-    def pump(self) -> bool:
-        """Read what is there, without waiting, unless somebody else reads; return whether there may be more."""
-        if not self.read_lock.acquire(blocking=False):
-            return False
-        try:
-            more = self._inbound.read_ahead()
-            if self.protocol.state is State.CLOSED and (self.protocol.lost or not self._client):
-                # A client leaves it to the server to end TCP, until its closing deadline.
-                self._finish(reading=True, patient=False, by_keeper=True)
-        finally:
-            self.read_lock.release()
-        if self.finished:
-            self._dispose(reading=False, patient=False)  # a finalizer that has interrupted us had to leave it to us
         return more
 
     def vanish(self) -> None:

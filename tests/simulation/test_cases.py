@@ -2,9 +2,9 @@
 
 What it cannot, and why:
 
-* cases with the mark ``tls``, and those of ``renegotiating.py``, ``secure.py`` and ``tls.py``: OpenSSL is no primitive that a
-  backend supplies;
-* cases that start another process, or have one for a peer: nothing in there would be on this scheduler;
+* cases with the mark ``tls``, and those of ``dialing_tls.py``, ``renegotiating.py``, ``secure.py`` and ``tls.py``: OpenSSL is no
+  primitive that a backend supplies;
+* cases that start another process, fork, or have a process for a peer: nothing in there would be on this scheduler;
 * cases of `serve`: listening there asks for more of a socket than the simulated ones have;
 * cases that have the kernel interrupt system calls or drop packets, or cut TCP with sockets of its own;
 * cases of ``limits.py``: floods for a time, and how much memory and time they cost, which here is neither real nor scarce;
@@ -19,6 +19,8 @@ Of the worlds, those with a rough network are no place for cases that rely on on
 import inspect
 
 from tests.cases import (
+    dialing_tls,
+    forking,
     independent,
     limits,
     renegotiating,
@@ -29,12 +31,15 @@ from tests.cases import (
     serving_http,
     serving_limits,
     serving_stop,
+    shortage,
     tls,
 )
 from tests.support.matrix import all_cases, written_cases
 
-NEEDS_TLS = {name for module in (renegotiating, secure, tls) for name in vars(module) if name.startswith("test_")}
-NEEDS_PROCESSES = {name for name in vars(independent) if name.startswith("test_")} | {
+NEEDS_TLS = {name for module in (dialing_tls, renegotiating, secure, tls) for name in vars(module) if name.startswith("test_")}
+NEEDS_PROCESSES = {
+    name for module in (forking, independent, shortage) for name in vars(module) if name.startswith("test_")
+} | {
     "test_a_program_with_an_open_client_exits",
     "test_ctrl_c_ends_a_program_that_receives",
     "test_the_modules_of_other_families_are_not_imported",
