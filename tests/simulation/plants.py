@@ -90,8 +90,10 @@ def no_wake_up_on_close() -> Patch:
 def keeper_without_the_read_lock() -> Patch:
     """The keeper reads a connection that somebody else may be reading."""
 
-    def pump(self: Any) -> Any:
-        more = self._inbound.read_ahead()
+    def pump(self: Any, reading: bool = True, writing: bool = False) -> Any:
+        if writing:
+            self._outbound.flush()
+        more = reading and self._inbound.read_ahead()
         if self.protocol.state is link.State.CLOSED and (self.protocol.lost or not self._client):
             self._finish(reading=True, patient=False, by_keeper=True)
         return more
@@ -119,7 +121,7 @@ def nobody_looks_after_letting_go() -> Patch:
 
     def send(self: Any, frame: Any, *arguments: Any) -> bool:
         with self.lock:
-            return bool(self._write(frame(*arguments), None))
+            return self._write(frame(*arguments), None) or None
 
     return outbound.Outbound, "send", send
 
