@@ -7,7 +7,7 @@ import pytest
 
 from simple_websocket import Client, ConnectionClosed
 from simple_websocket.keeper import all_keepers
-from tests.cases.marks import both_sides, plain_and_tls
+from tests.cases.marks import one_plain_one_tls, plain_and_tls
 from tests.support.forking import CAN_FORK, child_of, in_child
 from tests.support.peer import Peer, make_stream
 from tests.support.wire import CLOSE, PING, PONG, TEXT
@@ -54,8 +54,7 @@ def test_a_forked_child_makes_connections_of_its_own(world, tls):
 
 
 @needs_fork
-@plain_and_tls
-@both_sides
+@one_plain_one_tls
 @pytest.mark.parametrize("state", ["fresh", "adopted", "receiving"])
 def test_a_child_beside_open_connections_neither_reads_nor_writes_them(world, side, tls, state):
     """While it lives, and its hub runs: the peer gets each answer once, and the parent each message."""
@@ -65,9 +64,9 @@ def test_a_child_beside_open_connections_neither_reads_nor_writes_them(world, si
         world.sleep(0.7)
 
     def child():
-        for _ in range(3):
+        for _ in range(2):
             gc.collect()
-            world.sleep(0.4)
+            world.sleep(0.3)
 
     with child_of(world.name, child) as status:
         sent = []
@@ -106,8 +105,7 @@ def test_a_child_beside_open_connections_neither_reads_nor_writes_them(world, si
 
 
 @needs_fork
-@plain_and_tls
-@pytest.mark.parametrize("adopted", [False, True], ids=["fresh", "adopted"])
+@pytest.mark.parametrize("tls, adopted", [(False, True), (True, False)], ids=["plain-adopted", "tls-fresh"])
 @pytest.mark.parametrize("how", ["garbage", "close", "block", "send", "receive"])
 def test_a_childs_copy_is_of_no_use(world, tls, adopted, how):
     """Whatever it does with it: nothing is sent, TCP is not ended, nothing is taken away from the parent."""
