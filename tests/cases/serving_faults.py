@@ -12,9 +12,9 @@ from simple_websocket.backends import resolve
 from tests.support.served import Program, ask, dial, echo, get, read_all, serving
 
 
-def two_addresses(world, **changes):
+def two_addresses(world, first="127.0.0.1", **changes):
     """A backend that finds two addresses for every name."""
-    found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (host, 0)) for host in ("127.0.0.1", "127.0.0.2")]
+    found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (host, 0)) for host in (first, "127.0.0.2")]
     backend = resolve(**world.options)
 
     def getaddrinfo(host, port, *_):
@@ -43,11 +43,12 @@ def test_another_program_has_the_port_on_the_second_address(world):
 
 
 def test_an_address_that_is_in_use_leaves_none_of_the_others(world):
+    free = "127.0.0.3"  # where no other test has a port, as it may have one of the same number on 127.0.0.1
     rival = world.listen(host="127.0.0.2")
     port = rival.address[1]
     with pytest.raises(OSError, match=f"127.0.0.2 port {port}"):
-        serve(echo, "two.addresses.test", port, backend=two_addresses(world))
-    with serving(world, echo, "127.0.0.1", port) as server:
+        serve(echo, "two.addresses.test", port, backend=two_addresses(world, free))
+    with serving(world, echo, free, port) as server:
         world.connect(server.url).close()
 
 
