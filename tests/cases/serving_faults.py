@@ -48,8 +48,8 @@ def test_an_address_that_is_in_use_leaves_none_of_the_others(world):
     port = rival.address[1]
     with pytest.raises(OSError, match=f"127.0.0.2 port {port}"):
         serve(echo, "two.addresses.test", port, backend=two_addresses(world, free))
-    with serving(world, echo, free, port) as server:
-        world.connect(server.url).close()
+    with serving(world, echo, free, port):
+        world.connect(f"ws://{free}:{port}/").close()
 
 
 def test_numbers_that_are_none_leave_nothing(world, tmp_path):
