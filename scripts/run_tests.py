@@ -38,7 +38,7 @@ SUITES = [
     Suite("eventlet-patched", "tests/eventlet", limit=900, patched="eventlet"),
     Suite("dropin", "tests/dropin", limit=900),
     Suite("attacks", "tests/attacks", limit=900),
-    Suite("asyncio", "tests/asyncio", limit=600),
+    Suite("asyncio", "tests/asyncio", limit=900),
     Suite("asgi", "tests/asgi", limit=300),
     Suite("proxies", "tests/proxies", limit=600),
     Suite("simulation", "tests/simulation", limit=900),

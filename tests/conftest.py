@@ -28,6 +28,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # measuring taken; and in the comparison with wsproto, which reaches nothing that the other tests do not reach and would take
 # twice as long.
 UNMEASURED = (
+    "tests.asyncio.test_limits",
     "tests.cases.limits",
     "tests.cases.interrupting",
     "tests.threading.test_interrupts",
