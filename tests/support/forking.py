@@ -25,10 +25,14 @@ def fork(family: str) -> int:
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 on: fork in a process with threads
-        if family == "gevent":
+        if _hub_waits(family):
             import gevent.os
 
             return int(gevent.os.fork())
+        if family == "gevent":
+            import gevent.os
+
+            return int(gevent.os.fork_gevent())
         pid = os.fork()
     if pid == 0 and family == "eventlet":
         import eventlet.hubs
@@ -37,10 +41,22 @@ def fork(family: str) -> int:
     return pid
 
 
+def _hub_waits(family: str) -> bool:
+    """Whether gevent's hub gets to know of every child's end, and nobody else does: so it is when it patches, and not before.
+
+    Afterwards `subprocess`, where it is not patched, would find no child any more and take it that each has ended with 0.
+    """
+    if family != "gevent":
+        return False
+    import gevent.monkey
+
+    return bool(gevent.monkey.is_module_patched("os"))
+
+
 def status_of(family: str, pid: int) -> int | None:
     """Return what `os.waitpid` says of a child, once; ``None`` while it runs."""
-    if family == "gevent":
-        import gevent.os  # its hub gets to know of the child's end, and nobody else does
+    if _hub_waits(family):
+        import gevent.os
 
         found, status = gevent.os.waitpid(pid, os.WNOHANG)
     else:
