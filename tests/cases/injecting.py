@@ -25,7 +25,7 @@ def test_the_backend_of_this_folder_is_the_one_in_use(world):
         import greenlet
 
         assert isinstance(keeper[0], greenlet.greenlet)
-        assert type(lock).__module__.startswith(world.name)
+        assert any(kind.__module__.startswith(world.name) for kind in type(lock).__mro__)  # ours may be derived
         # Nothing but the hub's own thread, and threads that were there before.
         world.sleep(0.6)
         assert leaks.threads() == threads
