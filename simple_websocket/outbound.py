@@ -77,20 +77,19 @@ class Outbound:
         if not self.lock.acquire(False):
             return False
         try:
-            if self._outbox:
-                return False
-            frame = self._protocol.send(message)
-            self._unsure = True
-            written = self._write(frame, 0)
+            try:
+                if self._outbox:
+                    return False
+                self._unsure = True
+                return self._write(self._protocol.send(message), 0) or (True if self._outbox else None)
+            except (ConnectionClosed, ValueError, TypeError):
+                self._unsure = False  # as in send
+                raise
+            finally:
+                self._release()
         finally:
-            if self._unsure:
-                self._cut()
-            self.lock.release()
-        if written and not self._protocol.pending:
-            return True
-        taken = True if written or self._outbox else None
-        self.flush()
-        return taken
+            if self._protocol.pending or self._outbox:
+                self.flush()  # as in send
 
     def flush(self, deadline: float = 0, leftover: bool = True) -> None:
         """Write what the protocol wants to say, as far as the socket takes it until a time; the default has passed.
