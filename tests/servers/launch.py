@@ -128,12 +128,13 @@ def uwsgi(port, tls, options):
     """uWSGI runs the application in its own program, with this Python's packages."""
     loop = ["--gevent", "32"] if "--gevent" in options else ["--enable-threads", "--threads", "16"]
     patch = ["--gevent-monkey-patch"] if "--patched" in options else []
+    others = [option for option in options if option not in ("--gevent", "--patched")]
     settings = os.environ.get("COVERAGE_PROCESS_START")
     if settings and "--gevent" not in options:
         os.environ["COVERAGE_PROCESS_START"] = os.path.join(os.path.dirname(settings), "threads.ini")  # see branch_coverage.py
     program = os.path.join(os.path.dirname(sys.executable), "uwsgi")
     command = ["--http-socket", f"127.0.0.1:{port}", "--master", "--die-on-term", "--need-app", "--module", f"{APP}:app"]
-    os.execv(program, [program, *command, "--virtualenv", sys.prefix, "--pythonpath", os.getcwd(), *loop, *patch])
+    os.execv(program, [program, *command, "--virtualenv", sys.prefix, "--pythonpath", os.getcwd(), *loop, *patch, *others])
 
 
 # Servers that keep their sockets to themselves.
