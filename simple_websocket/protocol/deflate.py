@@ -18,9 +18,14 @@ __all__ = ["Compression", "DeflateExtension", "Deflater", "Inflater"]
 
 _TAIL = b"\x00\x00\xff\xff"
 _MAX_WINDOW = 15
-# 12 bits and memory level 5 cost a server about 32 KiB to deflate and 14 KiB to inflate for each connection, against 256 and
-# 44 KiB of zlib's own defaults, and compress short messages as well.
-_SERVER_WINDOW = 12
+# 12 bits and memory level 4 cost about 24 KiB to deflate and 14 KiB to inflate for each connection, against 256 and 44 KiB of
+# zlib's own defaults, and compress short messages as well.
+_KEPT_WINDOW = 12
+
+# For a message of this many bytes it pays to have zlib's memory for it alone: with a larger window than is kept it takes half
+# the time, and gets shorter.
+_LARGE = 32 * 1024
+_LARGE_MEMORY_LEVEL = 7
 
 
 @dataclass(frozen=True)
@@ -29,9 +34,10 @@ class Compression:
 
     :param level: zlib compression level, 0 to 9.  Default: 1, which takes half the time of 6 for some 8 % more bytes.
     :param memory_level: zlib memory level, 1 to 9; each step doubles the deflate state's memory.  Default: 4.
-    :param server_max_window_bits: largest window of messages from the server, 9 to 15 bits.  Default ``None``: 12 as a server,
-        whatever the server chooses as a client.
-    :param client_max_window_bits: largest window of messages from the client, 9 to 15 bits.  Default ``None``: 12.
+    :param server_max_window_bits: largest window of messages from the server, 9 to 15 bits.  Default ``None``: as a server 12,
+        but 15 for each message of 32 KiB or more; as a client whatever the server chooses.
+    :param client_max_window_bits: largest window of messages from the client, 9 to 15 bits.  Default ``None``: 12, but 15 for
+        each message of 32 KiB or more where the server lets it.
     :param server_no_context_takeover: the server deflates each message afresh.  Default: ``False``.
     :param client_no_context_takeover: the client deflates each message afresh.  Default: ``False``.
     :param threshold: messages with fewer bytes are sent uncompressed.  Default: 64.
@@ -102,15 +108,15 @@ class DeflateExtension(Extension):
             client_bits = _bits(offered, "client_max_window_bits", optional=True)
         except ValueError:
             return None
-        server_bits = min(server_bits, wanted.server_max_window_bits or _SERVER_WINDOW)
-        client_bits = min(client_bits, wanted.client_max_window_bits or _SERVER_WINDOW)
+        server_bits = min(server_bits, wanted.server_max_window_bits or _MAX_WINDOW)
+        client_bits = min(client_bits, wanted.client_max_window_bits or _KEPT_WINDOW)
         if server_bits < 9:
             return None  # zlib cannot deflate with a window of 256 bytes
         self._server_bits = server_bits
         self._server_afresh |= "server_no_context_takeover" in offered
         self._client_afresh |= "client_no_context_takeover" in offered
         answer = []
-        if server_bits < _MAX_WINDOW:
+        if server_bits < _MAX_WINDOW or "server_max_window_bits" in offered:  # who was asked answers (section 7.1.2.1)
             answer.append(f"server_max_window_bits={server_bits}")
         if "client_max_window_bits" in offered:
             self._client_bits = client_bits
@@ -150,11 +156,10 @@ class DeflateExtension(Extension):
 
     def deflater(self) -> Deflater:
         """Return the deflater of the messages that this side sends."""
+        wanted = self._wanted
         if self._client:
-            # A smaller window than the agreed one is always allowed, and saves memory.
-            bits = min(self._client_bits, self._wanted.client_max_window_bits or _SERVER_WINDOW)
-            return Deflater(self._wanted, bits, self._client_afresh)
-        return Deflater(self._wanted, self._server_bits, self._server_afresh)
+            return Deflater(wanted, wanted.client_max_window_bits, self._client_bits, self._client_afresh)
+        return Deflater(wanted, wanted.server_max_window_bits, self._server_bits, self._server_afresh)
 
 
 # Each costs what a message costs, and takes two bytes; who writes them has one at the end of a message or of each flush.
@@ -215,22 +220,38 @@ class Inflater:
 
 
 class Deflater:
-    """Deflates the messages of one direction."""
+    """Deflates the messages of one direction.
 
-    __slots__ = ("_afresh", "_zlib", "settings", "threshold")
+    :param compression: level, memory level and threshold.
+    :param wanted: the largest window that is wanted, in bits; ``None``: as it pays.
+    :param agreed: the largest window that may be used, in bits.
+    :param afresh: whether no message may refer to another.
+    """
 
-    def __init__(self, compression: Compression, bits: int, afresh: bool) -> None:
+    __slots__ = ("_afresh", "_large", "_settings", "_zlib", "threshold")
+
+    def __init__(self, compression: Compression, wanted: int | None, agreed: int, afresh: bool) -> None:
         #: Payloads of fewer bytes are not compressed.
         self.threshold = compression.threshold
-        #: zlib's level, window and memory level.
-        self.settings = (compression.level, bits, compression.memory_level)
+        # zlib's level, window and memory level; a smaller window than the agreed one is always allowed.
+        level, memory_level = compression.level, compression.memory_level
+        self._settings = (level, min(agreed, wanted or _KEPT_WINDOW), memory_level)
+        # Of large messages, where they have a larger window.
+        self._large = (level, agreed, max(memory_level, _LARGE_MEMORY_LEVEL)) if wanted is None else self._settings
         self._afresh = afresh
         self._zlib: Any = None  # zlib's object, made when the first compressed message comes
 
+    def settings(self, size: int) -> tuple[int, int, int]:
+        """Return zlib's level, window and memory level for a message of `size` bytes."""
+        return self._settings if size < _LARGE else self._large
+
     def deflate(self, data: bytes) -> bytes:
         """Return the compressed payload of one message (RFC 7692 section 7.2.1)."""
+        if len(data) >= _LARGE and self._large[1] > self._settings[1]:
+            self.start_afresh()
+            return self.deflate_alone(data)
         if self._zlib is None:
-            self._zlib = self._new()
+            self._zlib = _new(*self._settings)
         out = _message(self._zlib, data)
         if self._afresh:
             self._zlib = None
@@ -238,15 +259,15 @@ class Deflater:
 
     def deflate_alone(self, data: bytes) -> bytes:
         """Return the compressed payload of a message that refers to none before it, whichever connection it is sent on."""
-        return _message(self._new(), data)
+        return _message(_new(*self.settings(len(data))), data)
 
     def start_afresh(self) -> None:
         """Refer to nothing that was sent before: something else was sent that this deflater has not seen."""
         self._zlib = None
 
-    def _new(self) -> Any:
-        level, bits, memory_level = self.settings
-        return zlib.compressobj(level, zlib.DEFLATED, -bits, memory_level)
+
+def _new(level: int, bits: int, memory_level: int) -> Any:
+    return zlib.compressobj(level, zlib.DEFLATED, -bits, memory_level)
 
 
 def _message(compressor: Any, data: bytes) -> bytes:

@@ -73,9 +73,15 @@ class MessageAssembler:
 
         :raises ProtocolViolation: 1002 wrong fragments, 1007 wrong UTF-8 or compressed data, 1009 too big.
         """
-        if not self.opcode and fin and frame_ends and not rsv1 and opcode:
+        if not self.opcode and fin and frame_ends and opcode:
             # An unfragmented message in one piece.
-            if self._limit is not None and len(payload) > self._limit:
+            limit = self._limit
+            if rsv1:
+                assert self._inflater is not None  # as below
+                if limit is not None and len(payload) > self._wire_limit(True):
+                    raise self._too_big()
+                payload = self._inflater.inflate(payload, True, limit)
+            if limit is not None and len(payload) > limit:
                 raise self._too_big()
             if opcode != TEXT:
                 return payload

@@ -40,7 +40,7 @@ class PreparedMessage:
         """
         if deflater is not None and len(self._payload) < deflater.threshold:
             deflater = None
-        key = None if deflater is None else deflater.settings
+        key = None if deflater is None else deflater.settings(len(self._payload))
         frame = self._frames.get(key)
         if frame is None:
             compressed = self._payload if deflater is None else deflater.deflate_alone(self._payload)

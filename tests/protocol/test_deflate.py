@@ -264,7 +264,7 @@ def test_every_window_round_trips(bits):
     block = os.urandom((1 << bits) * 3 // 4)
     data = block + block[: len(block) // 2] + block
     if bits > 8:
-        out = Deflater(Compression(), bits, False).deflate(data)
+        out = Deflater(Compression(), bits, bits, False).deflate(data)
         assert Inflater(bits, False).inflate(out, True, None) == data
     assert Inflater(bits, False).inflate(deflated(data, max(bits, 9)), True, None) == data
 
@@ -310,10 +310,41 @@ def test_values_out_of_range(wrong):
 @pytest.mark.parametrize("memory_level", range(1, 10))
 def test_every_level_works(level, memory_level):
     data = b"Hello, compressed world. " * 100
-    deflater = Deflater(Compression(level=level, memory_level=memory_level), 12, False)
+    deflater = Deflater(Compression(level=level, memory_level=memory_level), 12, 12, False)
     inflater = Inflater(12, False)
     for _ in range(2):
         assert inflater.inflate(deflater.deflate(data), True, len(data)) == data
+
+
+@pytest.mark.parametrize("agreed", range(9, 16))
+@pytest.mark.parametrize("wanted", [None, 9, 12, 15])
+@pytest.mark.parametrize("afresh", [False, True])
+def test_small_and_large_messages_in_turn(agreed, wanted, afresh):
+    """A large one may be deflated by itself, and those behind it do not refer to what was before it."""
+    deflater = Deflater(Compression(), wanted, agreed, afresh)
+    inflater = Inflater(agreed, afresh)
+    # What repeats at every distance, and nothing but that.
+    large = os.urandom(1 << 15) + os.urandom((1 << 14) - 1)
+    large += large
+    small = large[:1000]
+    for message in (small, small, large, small, small, large, large, small):
+        out = deflater.deflate(message)
+        assert inflater.inflate(out, True, None) == message
+    assert deflater.settings(1000)[1] <= min(agreed, wanted or 12) and deflater.settings(1 << 15)[1] <= agreed
+
+
+def test_a_large_message_leaves_no_memory_behind():
+    deflater = Deflater(Compression(), None, 15, False)
+    deflater.deflate(b"small")
+    assert deflater._zlib is not None
+    large = bytes(1 << 15)
+    assert len(deflater.deflate(large)) < 1000 and deflater._zlib is None
+    # A window that was asked for is kept, and so is what is in it.
+    deflater = Deflater(Compression(), 15, 15, False)
+    deflater.deflate(b"small")
+    kept = deflater._zlib
+    deflater.deflate(large)
+    assert deflater._zlib is kept
 
 
 def test_many_final_blocks_in_one_message_are_refused():
