@@ -44,8 +44,9 @@ def converse(make: Callable[[], Protocol], client: bool, limit: int | None, stre
     :param seed: of a random chunking.
     """
     whole = _run(make(), client, limit, [stream])
+    chance = random.Random(seed)
     for chunks in _chunkings(stream, seed):
-        parts = _run(make(), client, limit, chunks)
+        parts = _run(make(), client, limit, chunks, chance)
         assert _comparable(parts, limit) == _comparable(whole, limit), (
             f"{len(chunks)} chunks of {[len(chunk) for chunk in chunks][:20]}: {parts}, in one: {whole}"
         )
@@ -84,12 +85,20 @@ def _chunkings(stream: bytes, seed: int) -> Iterator[list[bytes]]:
         yield chunks
 
 
-def _run(protocol: Protocol, client: bool, limit: int | None, chunks: list[bytes]) -> Outcome:
+def _run(
+    protocol: Protocol, client: bool, limit: int | None, chunks: list[bytes], chance: random.Random | None = None
+) -> Outcome:
     messages: list[str | bytes] = []
     pongs: list[bytes] = []
     reader, said = FrameReader(masked=client), list[Seen]()
     for chunk in filter(None, chunks):
         over = protocol.close_status is not None
+        # Both ways to take what arrives, mixed.
+        message = protocol.receive_message(memoryview(chunk), len(chunk)) if chance and chance.random() < 0.5 else None
+        if message is not None:
+            assert not over, "a message behind the end"
+            messages.append(message)
+            continue
         protocol.receive_data(chunk)
         while (event := protocol.next_event()) is not None:
             assert not over, "an event behind the end"
@@ -105,7 +114,7 @@ def _run(protocol: Protocol, client: bool, limit: int | None, chunks: list[bytes
         assert not protocol.pending and protocol.data_to_send() == b""
         said += _frames(reader, out)
         assert not over or not out, "an answer behind the end"
-        assert protocol.expected < 2**63
+        assert protocol.expected() < 2**63
     end = _end_of(protocol)
     closes = [frame for frame in said if frame.opcode == CLOSE]
     assert len(closes) == (end is not None) and (end is None or said[-1].opcode == CLOSE)

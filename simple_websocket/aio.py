@@ -37,7 +37,6 @@ class AioConnection:
 
     #: The name of the subprotocol chosen for the WebSocket connection, ``None`` for none.
     subprotocol: str | None = None
-
     _options: Options
     _link: AioLink | AsgiLink | None = None
 
@@ -58,7 +57,8 @@ class AioConnection:
         :param data: ``bytes``, ``bytearray`` or ``memoryview`` for a binary message; anything else is sent as text.
         :raises ConnectionClosed: the connection is closing or has ended.
         """
-        await (self._link or self._not_connected()).send(data)
+        if (waiting := (self._link or self._not_connected()).send(data)) is not None:
+            await waiting
 
     async def ping(self, payload: bytes = b"") -> None:
         """Send a ping (RFC 6455 section 5.5.2); `latency` tells when its pong has come.

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from .aioinbound import TURN, AioInbound, buffer_of
-from .aiooutbound import AioOutbound, Waiters
+from .aiooutbound import AioOutbound
+from .aiowaiting import Receivers, Waiters
 from .errors import CloseReason
 from .protocol.connection import Pong, Protocol, State
 from .protocol.payload import PreparedMessage, payload_of
@@ -25,16 +26,6 @@ _EOF_TIMEOUT = 0.5
 
 # After this many messages in a row for which `receive` had not to wait, the event loop has its turn.
 _STREAK = 64
-
-
-class _Nothing:
-    """To be awaited when there is nothing to wait for; a coroutine would cost as much as the frame."""
-
-    def __await__(self) -> Any:
-        return iter(())
-
-
-_NOTHING = _Nothing()
 
 
 class Timer:
@@ -123,7 +114,7 @@ class AioLink(asyncio.BufferedProtocol):
         # Whether the application has received a message and not come back for the next one.
         self._answering = False
         self._spared = 0
-        self._receivers = Waiters()
+        self._receivers = Receivers(unread)
         self._closers = Waiters()
         self._timer = Timer(self.loop, self._on_timer, protocol.next_deadline)
 
@@ -143,8 +134,17 @@ class AioLink(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         """Take received bytes."""
+        if self._receivers:
+            message = self.protocol.receive_message(self._buffer, nbytes)
+            if message is not None:
+                # So it is with nearly every message of a connection that waits for one.
+                self._answering = self._receivers.hand(message)
+                if not self._answering:
+                    self._unread.put(message)
+                    self._decode()
+                return
         data = self._buffer[:nbytes]
-        if nbytes <= TURN or nbytes <= self.protocol.span(data):
+        if nbytes <= TURN or nbytes <= self.protocol.expected(data):
             self.protocol.receive_data(data.tobytes())
             self._decode()
         else:
@@ -156,7 +156,7 @@ class AioLink(asyncio.BufferedProtocol):
         self._turn_due = False
         rest = self._inbound.rest
         if rest is not None:
-            self.protocol.receive_data(self._inbound.take(max(TURN, self.protocol.span(rest))))
+            self.protocol.receive_data(self._inbound.take(max(TURN, self.protocol.expected(rest))))
             self._decode()
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -192,52 +192,52 @@ class AioLink(asyncio.BufferedProtocol):
         if self._streak > _STREAK:
             self._streak = 0
             await asyncio.sleep(0)
-        if timeout is not None and not unread and not await self._wait_until(self._clock() + timeout):
-            return None
+        deadline = None if timeout is None else self._clock() + timeout
+        polled = False
+        message: str | bytes | None
         while not unread:
-            self._come_back()
-            if not self.protocol.open and self._over:
-                raise self.protocol.closed_error()
-            receiver = self._receivers.join(self.loop)
-            try:
-                await receiver
-            except BaseException:
-                self._receivers.stand_back(receiver)
-                raise
+            # Nobody has a message to answer any more.
+            self._streak = 0
+            self._answering = False
+            protocol = self.protocol
+            if protocol.violation is not None:
+                self._decode()
+            if not protocol.open and self._over:
+                raise protocol.closed_error()
+            if deadline is None:
+                receiver = self.loop.create_future()
+                self._receivers.append(receiver)
+                try:
+                    message = await receiver
+                except BaseException:
+                    self._receivers.stand_back(receiver)
+                    raise
+            else:
+                left = deadline - self._clock()
+                if left > 0:
+                    polled = True
+                    message = await self._receivers.wait(self.loop, left)
+                elif polled:
+                    return None
+                else:
+                    # What can be read now is read by the loop: one turn of it polls, the next one has called us.
+                    polled = True
+                    await asyncio.sleep(0)
+                    await asyncio.sleep(0)
+                    continue
+            if message is not None:
+                return message
         message = unread.take()
         self._answering = True
         if not self._inbound.reading and unread.has_room:
             self._decode()
-        if unread and self._receivers:
-            self._receivers.wake_one()
         return message
 
-    def _come_back(self) -> None:
-        """Nobody has a message to answer any more."""
-        self._streak = 0
-        self._answering = False
-        if self.protocol.violation is not None and not self._unread:
-            self._decode()
-
-    async def _wait_until(self, deadline: float) -> bool:
-        """Wait for a message or the end; return whether there was one of them before the deadline."""
-        self._come_back()
-        if deadline <= self._clock() and not self._ended:
-            # What can be read now is read by the loop: one turn of it polls, the next one has called us.
-            await asyncio.sleep(0)
-            await asyncio.sleep(0)
-        while not self._unread and not self._over:
-            left = deadline - self._clock()
-            if left <= 0:
-                return False
-            await self._receivers.wait(self.loop, left)
-        return True
-
-    def send(self, data: Any) -> Awaitable[None]:
+    def send(self, data: Any) -> Coroutine[Any, Any, None] | None:
         """Send one message, whole; what is to be awaited while the peer is slow is returned."""
         outbound = self._outbound
         outbound.write(self.protocol.send(data if type(data) is str else payload_of(data)))
-        return _NOTHING if outbound.writable else outbound.drained()
+        return None if outbound.writable else outbound.drained()
 
     def post(self, message: PreparedMessage) -> bool:
         """Send one message, if the peer is not slow; return whether it was sent."""
@@ -290,10 +290,10 @@ class AioLink(asyncio.BufferedProtocol):
                 break
             if isinstance(event, Pong):
                 protocol.pong_received(event, self._clock())
+            elif receivers and receivers.hand(event):
+                self._answering = True
             elif protocol.open or unread.has_room:
                 unread.put(event)
-                if receivers:
-                    receivers.wake_one()
         else:
             self._inbound.read_on(False)
         if protocol.violation is not None:

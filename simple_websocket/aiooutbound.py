@@ -1,4 +1,4 @@
-"""`AioOutbound`: the sending half of a connection on asyncio, and `Waiters`, those who wait for something there.
+"""`AioOutbound`: the sending half of a connection on asyncio.
 
 Everything runs in the event loop's thread.  A frame is taken whole before anything is awaited, so cancelling loses and tears
 nothing.
@@ -10,65 +10,14 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+from .aiowaiting import Waiters
 from .protocol.connection import Protocol
 from .protocol.outbox import Frame, Outbox
 
-__all__ = ["AioOutbound", "Waiters"]
+__all__ = ["AioOutbound"]
 
 # A large frame goes to the transport in parts of this size, as fast as the peer takes them: what the transport keeps it copies.
 _PART = 256 * 1024
-
-
-class Waiters(list["asyncio.Future[None]"]):
-    """Calls that wait, in the order in which they came."""
-
-    __slots__ = ()
-
-    def join(self, loop: asyncio.AbstractEventLoop) -> asyncio.Future[None]:
-        """Return a future to await; who is cancelled meanwhile calls `stand_back`."""
-        waiter = loop.create_future()
-        self.append(waiter)
-        return waiter
-
-    def stand_back(self, waiter: asyncio.Future[None]) -> None:
-        """Leave; if it was this one's turn, it is another one's now."""
-        if waiter.done() and not waiter.cancelled():
-            self.wake_one()
-        elif waiter in self:
-            self.remove(waiter)
-
-    async def wait(self, loop: asyncio.AbstractEventLoop, timeout: float | None = None) -> None:
-        """Wait until woken, or for `timeout` seconds."""
-        waiter = self.join(loop)
-        timer = None if timeout is None else loop.call_later(timeout, _wake, waiter)
-        try:
-            await waiter
-        except BaseException:
-            self.stand_back(waiter)
-            raise
-        finally:
-            if timer is not None:
-                timer.cancel()
-                if waiter in self:
-                    self.remove(waiter)
-
-    def wake_one(self) -> None:
-        """Wake who has waited longest."""
-        while self:
-            waiter = self.pop(0)
-            if not waiter.done():
-                waiter.set_result(None)
-                return
-
-    def wake_all(self) -> None:
-        """Wake everybody."""
-        while self:
-            _wake(self.pop(0))
-
-
-def _wake(waiter: asyncio.Future[None]) -> None:
-    if not waiter.done():
-        waiter.set_result(None)
 
 
 class AioOutbound:

@@ -63,7 +63,7 @@ class Inbound:
             if protocol.lost or protocol.violation is not None or not (self._unread.has_room or protocol.closed_here):
                 more = False
                 break
-            data = self._transport.try_read(max(self._receive_bytes, min(protocol.expected, MAX_READ)))
+            data = self._transport.try_read(max(self._receive_bytes, min(protocol.expected(), MAX_READ)))
             if data is None:
                 more = False
                 break

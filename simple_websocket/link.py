@@ -160,7 +160,7 @@ class Link:
                 left = None if deadline is None else max(0.0, deadline - self._clock())
             else:
                 left = self._go_on_closing(deadline)
-            size = protocol.expected
+            size = protocol.expected()
             if size < receive_bytes:
                 size = receive_bytes
             elif size > MAX_READ:

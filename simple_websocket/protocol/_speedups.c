@@ -1,5 +1,5 @@
 /* What is done for every message or every byte, in C (RFC 6455 sections 5.2 and 5.3): apply_mask and unmask, which masking.py has
- * in Python, and whole_message and whole_frame, short cuts through the decoder, the assembler and the encoder.
+ * in Python, and whole_message, sole_message and whole_frame, short cuts through the decoder, the assembler and the encoder.
  *
  * Built where there is a compiler and never needed.  No state, so any thread may call them, with or without the GIL; it is let go
  * of for large payloads.
@@ -114,33 +114,19 @@ unmask(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
     return masked(data + start, end - start, data + start - 4);
 }
 
-/* whole_message(data, pos, mask_bit, limit): the message at data[pos:], when that is all of one unfragmented frame
- * without reserved bits and of at most limit bytes: bytes, or ASCII text; None for everything else, whether it is wrong, incomplete or
- * only rarer. */
+/* The message that these bytes begin with; when it has to be alone, nothing may follow it. */
 static PyObject *
-whole_message(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
+message_in(const unsigned char *data, Py_ssize_t left, long mask_bit, Py_ssize_t limit, int alone)
 {
     static const unsigned char no_key[4];
-    const unsigned char *data, *key;
-    Py_ssize_t pos, left, limit, header = 2;
+    const unsigned char *key;
+    Py_ssize_t header = 2;
     uint64_t size;
-    long mask_bit;
     int i, bytes;
     PyObject *text;
 
-    if (nargs != 4 || !PyBytes_Check(args[0])) {
-        PyErr_SetString(PyExc_TypeError, "whole_message(data: bytes, pos, mask_bit, limit)");
-        return NULL;
-    }
-    pos = PyLong_AsSsize_t(args[1]);
-    mask_bit = PyLong_AsLong(args[2]);
-    limit = PyLong_AsSsize_t(args[3]);
-    if ((pos == -1 || mask_bit == -1 || limit == -1) && PyErr_Occurred())
-        return NULL;
-    left = PyBytes_GET_SIZE(args[0]) - pos;
-    if (pos < 0 || left < 2)
+    if (left < 2)
         Py_RETURN_NONE;
-    data = (const unsigned char *)PyBytes_AS_STRING(args[0]) + pos;
     if ((data[0] != FINAL_TEXT && data[0] != FINAL_BINARY) || (data[1] & 0x80) != mask_bit)
         Py_RETURN_NONE;
     size = data[1] & 0x7f;
@@ -158,6 +144,8 @@ whole_message(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
     header += mask_bit ? 4 : 0;
     if (left < header || size > (uint64_t)(left - header) || size > (uint64_t)limit)
         Py_RETURN_NONE;
+    if (alone && size != (uint64_t)(left - header))
+        Py_RETURN_NONE;
     if (data[0] == FINAL_BINARY)
         return masked(data + header, (Py_ssize_t)size, key);
     text = PyUnicode_New((Py_ssize_t)size, 127);
@@ -168,6 +156,57 @@ whole_message(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
         Py_RETURN_NONE;
     }
     return text;
+}
+
+/* whole_message(data, pos, mask_bit, limit): the message at data[pos:], when that is all of one unfragmented frame without reserved
+ * bits and of at most limit bytes: bytes, or ASCII text; None for everything else, whether it is wrong, incomplete or only rarer. */
+static PyObject *
+whole_message(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
+{
+    Py_ssize_t pos, limit;
+    long mask_bit;
+
+    if (nargs != 4 || !PyBytes_Check(args[0])) {
+        PyErr_SetString(PyExc_TypeError, "whole_message(data: bytes, pos, mask_bit, limit)");
+        return NULL;
+    }
+    pos = PyLong_AsSsize_t(args[1]);
+    mask_bit = PyLong_AsLong(args[2]);
+    limit = PyLong_AsSsize_t(args[3]);
+    if ((pos == -1 || mask_bit == -1 || limit == -1) && PyErr_Occurred())
+        return NULL;
+    if (pos < 0)
+        Py_RETURN_NONE;
+    return message_in(
+        (const unsigned char *)PyBytes_AS_STRING(args[0]) + pos, PyBytes_GET_SIZE(args[0]) - pos, mask_bit, limit, 0);
+}
+
+/* sole_message(buffer, size, mask_bit, limit): the same for what the first bytes of a buffer are, with nothing behind it. */
+static PyObject *
+sole_message(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
+{
+    Py_buffer buffer;
+    Py_ssize_t size, limit;
+    long mask_bit;
+    PyObject *message = NULL;
+
+    if (nargs != 4) {
+        PyErr_SetString(PyExc_TypeError, "sole_message(buffer, size, mask_bit, limit)");
+        return NULL;
+    }
+    size = PyLong_AsSsize_t(args[1]);
+    mask_bit = PyLong_AsLong(args[2]);
+    limit = PyLong_AsSsize_t(args[3]);
+    if ((size == -1 || mask_bit == -1 || limit == -1) && PyErr_Occurred())
+        return NULL;
+    if (PyObject_GetBuffer(args[0], &buffer, PyBUF_SIMPLE) < 0)
+        return NULL;
+    if (size <= buffer.len)
+        message = message_in(buffer.buf, size, mask_bit, limit, 1);
+    else
+        PyErr_SetString(PyExc_ValueError, "the buffer is smaller than that");
+    PyBuffer_Release(&buffer);
+    return message;
 }
 
 /* whole_frame(data, key): the frame of a message of at most 64 KiB: bytes, or ASCII text; None for everything else.  The key is empty
@@ -229,6 +268,7 @@ whole_frame(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
 
 static PyMethodDef methods[] = {
     {"apply_mask", (PyCFunction)(void (*)(void))apply_mask, METH_FASTCALL, NULL},
+    {"sole_message", (PyCFunction)(void (*)(void))sole_message, METH_FASTCALL, NULL},
     {"unmask", (PyCFunction)(void (*)(void))unmask, METH_FASTCALL, NULL},
     {"whole_frame", (PyCFunction)(void (*)(void))whole_frame, METH_FASTCALL, NULL},
     {"whole_message", (PyCFunction)(void (*)(void))whole_message, METH_FASTCALL, NULL},

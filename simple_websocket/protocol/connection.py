@@ -134,6 +134,18 @@ class Protocol:
         if not self._deaf:
             self._decoder.feed(data)
 
+    def receive_message(self, buffer: bytes | memoryview, size: int) -> str | bytes | None:
+        """Return the message that the first `size` of these received bytes are, when they are one and nothing else.
+
+        Otherwise nothing is taken: they are for `receive_data`.
+        """
+        if self._deaf or self._assembler.opcode:
+            return None
+        message = self._decoder.sole_message(buffer, size)
+        if message is not None:
+            self.heard += 1
+        return message
+
     def next_event(self) -> str | bytes | Pong | None:
         """Return the next message or pong, ``None`` when there is none before more data arrives.
 
@@ -159,22 +171,20 @@ class Protocol:
                         self.pending = True
                     else:
                         self.close_received = _parse_close(payload)
-                        self._stop_decoding()
+                        self._deaf = True
                         self.open = False
                         self.pending = True
+                        break
             except ProtocolViolation as violation:
-                self._stop_decoding()
+                self._deaf = True
                 self.violation = violation
                 if not self.defers_failures:
                     self.fail()
-        if self.lost:
+        if self._deaf:
+            decoder.discard()
+        if self._deaf or self.lost:
             self._assembler.discard()
         return None
-
-    def _stop_decoding(self) -> None:
-        self._deaf = True
-        self._decoder.discard()
-        self._assembler.discard()
 
     def fail_later(self, now: float) -> None:
         """Leave it to the application to come back for more, for a second at the most."""
@@ -203,14 +213,12 @@ class Protocol:
         if sent is not None:
             self.latency = now - sent
 
-    @property
-    def expected(self) -> int:
-        """Payload bytes of the current frame that have not arrived yet: how much is worth reading at once."""
-        return self._decoder.expected
+    def expected(self, data: memoryview | None = None) -> int:
+        """Return how much is worth taking at once: the bytes of the current frame's payload that have not been taken yet.
 
-    def span(self, data: memoryview) -> int:
-        """Return how much of the bytes to take next belongs to one frame."""
-        return self._decoder.span(data)
+        :param data: the bytes to take next, where a frame may begin.  Default ``None``: they have not arrived.
+        """
+        return self._decoder.expected if data is None else self._decoder.span(data)
 
     # Outbound half
 

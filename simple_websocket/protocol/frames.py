@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable
 
 from ..errors import CloseReason, ProtocolViolation
-from .masking import LargePayload, apply_mask, new_key, unmask, whole_frame, whole_message
+from .masking import LargePayload, apply_mask, new_key, sole_message, unmask, whole_frame, whole_message
 from .outbox import Frame
 
 __all__ = [
@@ -181,6 +181,15 @@ class FrameDecoder:
             if self._pos == len(self._data):
                 self._data, self._pos, self.exhausted = b"", 0, True  # as in _run_out, which would cost a tenth of all this
         return message
+
+    def sole_message(self, buffer: bytes | memoryview, size: int) -> str | bytes | None:
+        """Return the message that the first `size` of these bytes are, when that is all of one frame, and nothing else.
+
+        Otherwise nothing is taken.  Only when no message is in progress.
+        """
+        if sole_message is None or self._left or not self.exhausted:
+            return None
+        return sole_message(buffer, size, self._mask_bit, self._limit)
 
     def _run_out(self) -> None:
         self._data, self._pos = b"", 0  # what was read is not kept while nothing comes

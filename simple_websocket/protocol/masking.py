@@ -1,8 +1,8 @@
 """Masking (RFC 6455 section 5.3): payload XOR a repeated four-byte key, and where the keys come from.
 
 Functions without state, safe from any thread.  `_speedups`, in C, has the same two where it could be built, and with them
-`whole_message` and `whole_frame`, which do at once what the decoder, the assembler and the encoder do with a message that comes
-whole; the environment variable SIMPLE_WEBSOCKET_PURE, when it is set, keeps to Python.
+`whole_message`, `sole_message` and `whole_frame`, which do at once what the decoder, the assembler and the encoder do with a
+message that comes whole; the environment variable SIMPLE_WEBSOCKET_PURE, when it is set, keeps to Python.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
-__all__ = ["LargePayload", "apply_mask", "new_key", "unmask", "whole_frame", "whole_message"]
+__all__ = ["LargePayload", "apply_mask", "new_key", "sole_message", "unmask", "whole_frame", "whole_message"]
 
 # Below this many bytes one big-integer XOR is faster than four table look-ups over strides (measured on CPython 3.10 - 3.13).
 _SMALL = 512
@@ -41,6 +41,8 @@ def unmask(data: bytes, start: int, end: int) -> bytes:
 
 #: The message at a position of received bytes, when it is whole and nothing special: ``(data, pos, mask_bit, limit)``.
 whole_message: Callable[[bytes, int, int, int], str | bytes | None] | None = None
+#: The message that the first bytes of a buffer are, with nothing behind it: ``(buffer, size, mask_bit, limit)``.
+sole_message: Callable[[bytes | memoryview, int, int, int], str | bytes | None] | None = None
 #: The frame of a message that is not large and nothing special: ``(data, key)``.
 whole_frame: Callable[[str | bytes, bytes], bytes | None] | None = None
 
@@ -48,6 +50,7 @@ if not os.environ.get("SIMPLE_WEBSOCKET_PURE"):
     try:
         from ._speedups import (  # type: ignore[import-not-found, no-redef, assignment, unused-ignore]
             apply_mask,
+            sole_message,
             unmask,
             whole_frame,
             whole_message,

@@ -24,14 +24,17 @@ class Unread(list[str | bytes]):
         self._max_bytes = max_bytes
         self._size = 0
         #: Whether more may be read ahead.
-        self.has_room = self._look()
-
-    def _look(self) -> bool:
-        return len(self) < self._max_messages and self._size < self._max_bytes
+        self.has_room = max_messages > 0 and max_bytes > 0
 
     def put(self, message: str | bytes) -> None:
         """Add a message."""
         self.append(message)
+        self._size += len(message)
+        self.has_room = len(self) < self._max_messages and self._size < self._max_bytes
+
+    def put_back(self, message: str | bytes) -> None:
+        """Add a message that somebody had, in front of the others."""
+        self.insert(0, message)
         self._size += len(message)
         self.has_room = len(self) < self._max_messages and self._size < self._max_bytes
 

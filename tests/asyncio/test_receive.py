@@ -184,24 +184,55 @@ async def test_a_cancelled_receive_loses_nothing(stage, kind):
         assert received == f"message {turns}"
 
 
+def cancel_between(ws, waiting):
+    """Cancel a receive after a message has woken the task, and before the task has run."""
+    loop, turn = asyncio.get_running_loop(), ws._link._receivers[0]
+
+    def look():
+        if turn.done():
+            waiting.cancel()
+        else:
+            loop.call_soon(look)
+
+    look()
+
+
 @every_kind
 async def test_a_message_for_a_cancelled_waiter_goes_to_the_next(stage, kind):
     ws, peer = await stage.pair(kind)
     first, second = task(ws.receive()), task(ws.receive())
     await asyncio.sleep(0)
-    loop, turn = asyncio.get_running_loop(), ws._link._receivers[0]
-
-    def cancel_between():
-        """Cancel after the message has woken the task, and before the task has run."""
-        if turn.done():
-            first.cancel()
-        else:
-            loop.call_soon(cancel_between)
-
-    cancel_between()
+    cancel_between(ws, first)
     peer.send("only one")
     assert await asyncio.wait_for(second, 5) == "only one"
     assert first.cancelled()
+
+
+@every_kind
+async def test_what_a_cancelled_receiver_had_comes_before_what_arrived_later(stage, kind):
+    ws, peer = await stage.pair(kind)
+    waiting = task(ws.receive())
+    await asyncio.sleep(0)
+    cancel_between(ws, waiting)
+    peer.writer.write(b"".join(peer.message(text) for text in ("first", "second", "third")))
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert [await ws.receive(5) for _ in range(3)] == ["first", "second", "third"]
+
+
+@every_kind
+async def test_the_last_message_of_a_cancelled_receiver_survives_the_end(stage, kind):
+    ws, peer = await stage.pair(kind)
+    waiting = task(ws.receive(5))
+    await asyncio.sleep(0)
+    cancel_between(ws, waiting)
+    peer.send("last")
+    peer.send_close()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    await until(lambda: not ws.connected)
+    assert await ws.receive() == "last"
+    assert (await closed(ws.receive())).reason == 1000
 
 
 @every_server

@@ -1,4 +1,4 @@
-"""whole_message and whole_frame, the short cuts in C, against the long way in Python: the same, or ``None``."""
+"""whole_message, sole_message and whole_frame, the short cuts in C, against the long way in Python: the same, or ``None``."""
 
 import itertools
 
@@ -40,6 +40,25 @@ def test_a_whole_message(size, opcode, masked):
         assert speedups.whole_message(data[:end], 0, bit, NO_LIMIT) is None
     assert speedups.whole_message(data, 0, bit ^ 0x80, NO_LIMIT) is None
     assert speedups.whole_message(data, len(data), bit, NO_LIMIT) is None
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("opcode", [TEXT, BINARY])
+@pytest.mark.parametrize("size", SIZES)
+def test_a_sole_message(size, opcode, masked):
+    payload = (b"0123456789abc" * (size // 13 + 1))[:size]
+    data = frame(opcode, payload, masked=masked)
+    bit = 0x80 if masked else 0
+    buffer = memoryview(bytearray(data + b"what was there before"))
+    message = speedups.sole_message(buffer, len(data), bit, size)
+    assert message == long_way(data, masked)
+    assert type(message) is (str if opcode == TEXT else bytes)
+    assert size == 0 or speedups.sole_message(buffer, len(data), bit, size - 1) is None
+    for end in {-1, 0, 1, 2, 3, 5, 9, len(data) - 1, len(data) + 1, len(buffer)} - {len(data)}:
+        assert speedups.sole_message(buffer, end, bit, NO_LIMIT) is None
+    assert speedups.sole_message(buffer, len(data), bit ^ 0x80, NO_LIMIT) is None
+    with pytest.raises(ValueError):
+        speedups.sole_message(buffer, len(buffer) + 1, bit, NO_LIMIT)
 
 
 @pytest.mark.parametrize("masked", [False, True])
@@ -92,6 +111,12 @@ WRONG = [(), (b"x",), ("x", 0, 0, 1), (b"xx", "0", 0, 1), (b"xx", 0, None, 1), (
 def test_wrong_arguments_of_whole_message_crash_nothing(arguments):
     with pytest.raises((TypeError, OverflowError)):
         speedups.whole_message(*arguments)
+
+
+@pytest.mark.parametrize("arguments", [*WRONG, (None, 0, 0, 1), (memoryview(b"1234")[::2], 2, 0, 1)])
+def test_wrong_arguments_of_sole_message_crash_nothing(arguments):
+    with pytest.raises((TypeError, OverflowError, BufferError)):
+        speedups.sole_message(*arguments)
 
 
 @pytest.mark.parametrize("position", [-1, 2, 100, 1 << 62])

@@ -1,0 +1,81 @@
+"""Calls of an asyncio connection that wait: `Waiters` for something to happen, `Receivers` for a message.
+
+Everything runs in the event loop's thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from .protocol.unread import Unread
+
+__all__ = ["Receivers", "Waiters"]
+
+
+class Waiters(list["asyncio.Future[Any]"]):
+    """Calls that wait, in the order in which they came."""
+
+    __slots__ = ()
+
+    def stand_back(self, waiter: asyncio.Future[Any]) -> None:
+        """Leave, woken or not."""
+        if waiter in self:
+            self.remove(waiter)
+
+    async def wait(self, loop: asyncio.AbstractEventLoop, timeout: float | None = None) -> Any:
+        """Wait until woken, or for `timeout` seconds; return what one is woken with."""
+        waiter = loop.create_future()
+        self.append(waiter)
+        timer = None if timeout is None else loop.call_later(timeout, _wake, waiter)
+        try:
+            return await waiter
+        except BaseException:
+            self.stand_back(waiter)
+            raise
+        finally:
+            if timer is not None:
+                timer.cancel()
+                if waiter in self:
+                    self.remove(waiter)
+
+    def wake_all(self) -> None:
+        """Wake everybody."""
+        while self:
+            _wake(self.pop(0))
+
+
+def _wake(waiter: asyncio.Future[Any]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)
+
+
+class Receivers(Waiters):
+    """Calls that wait for a message: there are none while a message waits to be received.
+
+    :param unread: takes the messages for which nobody waits.
+    """
+
+    __slots__ = ("_unread",)
+
+    def __init__(self, unread: Unread) -> None:
+        super().__init__()
+        self._unread = unread
+
+    def hand(self, message: str | bytes) -> bool:
+        """Give a message to who has waited longest; return whether there is anybody."""
+        while self:
+            receiver = self.pop(0)
+            if not receiver.done():
+                receiver.set_result(message)
+                return True
+        return False
+
+    def stand_back(self, waiter: asyncio.Future[Any]) -> None:
+        """Leave; who was given a message and is cancelled before it runs hands it on."""
+        if waiter.done() and not waiter.cancelled():
+            message = waiter.result()
+            if message is not None and not self.hand(message):
+                self._unread.put_back(message)
+        else:
+            super().stand_back(waiter)
