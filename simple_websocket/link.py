@@ -168,6 +168,12 @@ class Link:
             if left == 0 and deadline is not None:
                 late -= 1  # a peer that sends without end must not keep us here
             data = transport.read(size, left) if late else None
+            if data:
+                message = protocol.receive_message(data, len(data))
+                if message is not None:  # nearly every message
+                    transport.unsure = False
+                    self._inbound.answering = True
+                    return message
             if data is not None:
                 protocol.receive_data(data)
             elif deadline is not None and deadline <= self._clock():

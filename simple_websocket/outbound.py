@@ -76,19 +76,22 @@ class Outbound:
         """
         if not self.lock.acquire(False):
             return False
+        protocol = self._protocol
         try:
             try:
                 if self._outbox:
                     return False
                 self._unsure = True
-                return self._write(self._protocol.send(message), 0) or (True if self._outbox else None)
+                return self._write(protocol.send(message), 0) or (True if self._outbox else None)
             except (ConnectionClosed, ValueError, TypeError):
                 self._unsure = False  # as in send
                 raise
             finally:
-                self._release()
+                if self._unsure:
+                    self._cut()
+                self.lock.release()
         finally:
-            if self._protocol.pending or self._outbox:
+            if protocol.pending or self._outbox:
                 self.flush()  # as in send
 
     def flush(self, deadline: float = 0, leftover: bool = True) -> None:
@@ -137,10 +140,14 @@ class Outbound:
         blocked = bool(outbox)
         if not blocked and type(frame) is bytes:
             # All that there is to nearly every message.
-            sent = self._try(frame) if frame else 0
-            if sent == len(frame) or sent < 0:
+            try:
+                sent = self._transport.try_write(frame) if frame else 0
+            except OSError:
+                self._cut()
+                return False
+            if sent == len(frame):
                 self._unsure = False
-                return sent >= 0
+                return True
             outbox.put(frame)
             outbox.drop(sent)
         else:

@@ -38,9 +38,6 @@ _DRAIN_READS, _DRAIN_BYTES = 1024, 64 * 1024
 class Transport:
     """A non-blocking plain socket, waited for with the backend's waiter."""
 
-    # Whether nothing but the socket can hold what was received.
-    _waits_first = True
-
     __slots__ = ("_clock", "_disowned", "_filled", "_recv", "_send", "_shutdown", "_sleep", "_waiter", "sock", "unsure")
 
     def __init__(self, sock: Any, backend: Backend) -> None:
@@ -49,8 +46,9 @@ class Transport:
         self._sleep = backend.sleep
         sock.setblocking(False)
         # Bound once: for speed, and because a web server's socket object changes its class afterwards (handover.py).
-        self._recv = sock.recv
-        self._send = sock.send
+        raw = self._raw(sock, backend)
+        self._recv = raw.recv
+        self._send = raw.send
         self._shutdown = sock.shutdown
         self._waiter = backend.waiter(sock)
         self._disowned = False
@@ -61,6 +59,9 @@ class Transport:
         #: raises then has lost them.  Whoever reads clears it.
         self.unsure = False
 
+    def _raw(self, sock: Any, backend: Backend) -> Any:
+        return backend.raw(sock)
+
     def read(self, size: int, timeout: float | None) -> bytes | None:
         """Return received bytes, ``b""`` at the end, or ``None`` when nothing came in `timeout` seconds.
 
@@ -70,7 +71,7 @@ class Transport:
         if self._filled:
             self._sleep(0)
         if timeout is None:
-            if not self._filled and self._waits_first:
+            if self._probably_empty():
                 self._wait_readable(None)
             while (data := self.try_read(size)) is None:
                 self._wait_readable(None)
@@ -87,6 +88,9 @@ class Transport:
                 data = self.try_read(size)
                 if data is not None:
                     return data
+
+    def _probably_empty(self) -> bool:
+        return not self._filled
 
     def try_read(self, size: int) -> bytes | None:
         """Return received bytes, ``b""`` at the end, ``None`` when there are none at the moment."""
@@ -234,9 +238,7 @@ class TlsTransport(Transport):
     waiting.  OpenSSL reads whole records: what it holds already is asked for before anything is waited for.
     """
 
-    _waits_first = False
-
-    __slots__ = ("_crossed_read", "_crossed_write", "_lock", "_make_lock")
+    __slots__ = ("_crossed_read", "_crossed_write", "_lock", "_make_lock", "_pending", "_short")
 
     def __init__(self, sock: Any, backend: Backend) -> None:
         super().__init__(sock, backend)
@@ -244,18 +246,36 @@ class TlsTransport(Transport):
         self._lock = backend.lock()
         self._crossed_read = False
         self._crossed_write = False
+        self._pending = sock.pending
+        # Whether the latest record was not a full one: then there is probably none behind it.
+        self._short = False
+
+    def _raw(self, sock: Any, backend: Backend) -> Any:
+        return sock  # what is below it is not TLS
 
     def disown(self) -> None:
         super().disown()
         self._lock = self._make_lock()  # who held it is not here
+        self._pending = _nothing
+
+    def _probably_empty(self) -> bool:
+        if not self._short:
+            return False
+        with self._lock:
+            try:
+                return not self._pending()  # what OpenSSL holds wakes nobody
+            except (OSError, ValueError):
+                return False  # the TLS layer is gone: reading says so
 
     def try_read(self, size: int) -> bytes | None:
+        most = min(size, _TLS_RECORD)
         with self._lock:
             self._crossed_read = False
             self.unsure = True
             try:
-                data: bytes = self._recv(min(size, _TLS_RECORD))
+                data: bytes = self._recv(most)
                 self._filled = len(data) == size
+                self._short = len(data) < most
                 return data
             except (ssl.SSLWantReadError, ssl.SSLWantWriteError) as error:
                 self.unsure = self._filled = False

@@ -57,13 +57,14 @@ class Backend:
     :param lock: makes a lock of this family.
     :param waiter: makes a `Waiter` for a non-blocking socket.
     :param clock: monotonic time in seconds.
-    :param sleep: parks the calling thread or greenlet for some seconds.
+    :param sleep: parks the calling thread or greenlet for some seconds; with 0 all others have their turn first.
     :param socket: makes a client's socket, as `socket.socket` does.
     :param socketpair: makes two connected sockets.
     :param getaddrinfo: name resolution that parks only the caller.
     :param scope: what a keeper may serve: connections with equal scopes share one.
     :param parks_in_recv: whether a plain blocking ``recv`` parks only the caller, as it does for native threads.
     :param in_main_thread: whether the caller is the thread in which signal handlers run; asked for with `parks_in_recv` only.
+    :param raw: returns the object in a non-blocking plain socket whose ``recv`` and ``send`` are system calls and nothing else.
     :param told_to_stop: whether the process is about to end; looked at now and then.  Default ``None``: it does not matter.
     """
 
@@ -81,6 +82,7 @@ class Backend:
     scope: Callable[[], Hashable]
     parks_in_recv: bool = False
     in_main_thread: Callable[[], bool] = lambda: True
+    raw: Callable[[Any], Any] = lambda sock: sock
     told_to_stop: Callable[[], bool] | None = None
 
 

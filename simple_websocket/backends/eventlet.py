@@ -15,6 +15,7 @@ import eventlet
 import eventlet.green.selectors
 import eventlet.green.socket
 import eventlet.green.threading
+import eventlet.greenio
 import eventlet.hubs
 import eventlet.patcher
 import eventlet.semaphore
@@ -105,6 +106,10 @@ def adapt(injected: Any) -> Any:
     return _selector if injected in unusable else injected
 
 
+def _raw(sock: Any) -> Any:
+    return getattr(sock, "fd", sock) if isinstance(sock, eventlet.greenio.GreenSocket) else sock
+
+
 BACKEND = Backend(
     name="eventlet",
     thread_class=Thread,
@@ -119,5 +124,6 @@ BACKEND = Backend(
     socketpair=_socket.socketpair,
     getaddrinfo=eventlet.green.socket.getaddrinfo,
     scope=eventlet.hubs.get_hub,
+    raw=_raw,
     told_to_stop=told_to_stop,
 )

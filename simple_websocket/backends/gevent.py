@@ -109,6 +109,10 @@ def _sleep(seconds: float) -> None:
     gevent.sleep(max(seconds, _AT_LEAST))
 
 
+def _raw(sock: Any) -> Any:
+    return getattr(sock, "_sock", sock) if isinstance(sock, gevent.socket.socket) else sock
+
+
 BACKEND = Backend(
     name="gevent",
     thread_class=Thread,
@@ -123,5 +127,6 @@ BACKEND = Backend(
     socketpair=gevent.socket.socketpair,
     getaddrinfo=gevent.socket.getaddrinfo,
     scope=gevent.get_hub,
+    raw=_raw,
     told_to_stop=told_to_stop,
 )

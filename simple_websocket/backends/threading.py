@@ -78,6 +78,12 @@ def adapt(injected: Any) -> Any:
     return injected
 
 
+def _sleep(seconds: float) -> None:
+    # Native threads take turns by themselves, and a sleep of no time at all can take a tenth of a millisecond.
+    if seconds > 0:
+        time.sleep(seconds)
+
+
 BACKEND = Backend(
     name="threading",
     thread_class=threading.Thread,
@@ -86,7 +92,7 @@ BACKEND = Backend(
     lock=threading.Lock,
     waiter=_waiter,
     clock=time.monotonic,
-    sleep=time.sleep,
+    sleep=_sleep,
     socket=socket.socket,
     socketpair=socket.socketpair,
     getaddrinfo=socket.getaddrinfo,

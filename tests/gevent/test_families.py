@@ -6,6 +6,7 @@ import gevent
 import gevent.event
 import gevent.lock
 import gevent.selectors
+import gevent.socket
 import gevent.threading
 import pytest
 
@@ -138,3 +139,11 @@ def test_closing_from_gevents_kill_of_all(world):
         client.receive(5)
     assert error.value.reason == 1001
     closing.result()
+
+
+def test_what_a_connection_calls_is_the_system_call_itself():
+    """Between it and the operating system there is nothing of gevent's, which would be half as much again."""
+    with gevent.socket.socket() as sock:
+        raw = resolve(sock).raw(sock)
+        assert raw is not sock and raw.fileno() == sock.fileno()
+        assert type(raw.recv).__name__ == type(raw.send).__name__ == "builtin_function_or_method"
