@@ -34,6 +34,10 @@ _MOMENT = 0.01
 # How long a client waits for the server to end TCP after both Close frames have passed (RFC 6455 section 7.1.1).
 _EOF_TIMEOUT = 0.5
 
+# For so long the keeper and whoever receives leave the end to `close`, which has a frame to write first, however short the close
+# timeout is.
+_CLOSER_FIRST = 0.5
+
 # Everybody has been woken before a descriptor is closed, so its locks are free within moments.
 _DISPOSE_TIMEOUT = 1.0
 
@@ -245,7 +249,7 @@ class Link:
 
         :raises ValueError: the code may not be sent.
         """
-        deadline = self.protocol.begin_close(code, reason, self._clock())
+        deadline = self.protocol.begin_close(code, reason, self._clock(), _CLOSER_FIRST)
         self.turn += 1
         if not self.finished:
             self._outbound.close(code, reason, deadline)

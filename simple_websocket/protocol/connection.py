@@ -319,23 +319,25 @@ class Protocol:
                 self.fail(ProtocolViolation(CloseReason.POLICY_VIOLATION, "no sign of life after a ping"))
                 self._close_by = now  # the peer is not asked to confirm
 
-    def start_close_timer(self, now: float) -> float:
-        """Return when closing has to be over; it starts now, if it did not before."""
+    def start_close_timer(self, now: float, grace: float = 0.0) -> float:
+        """Return when closing has to be over; it starts now, if it did not before, and takes `grace` seconds at the least."""
         if self._close_by is None:
             timeout = self._close_timeout
             brief = self.failure is not None or self.departure is not None
-            self._close_by = now + (min(timeout, _FAILURE_TIMEOUT) if brief else timeout)
+            self._close_by = now + max(grace, min(timeout, _FAILURE_TIMEOUT) if brief else timeout)
         return self._close_by
 
-    def begin_close(self, code: int, reason: str, now: float) -> float:
-        """Refuse new messages, because this Close frame will be sent; return when closing has to be over.
+    def begin_close(self, code: int, reason: str, now: float, grace: float = 0.0) -> float:
+        """Refuse new messages, because this Close frame will be sent; return when closing has to be over for the caller.
 
+        :param grace: seconds for which others leave ending to the caller at the least.  Default: 0.
         :raises ValueError: as `close` does.
         """
         _close_payload(code, reason)
+        by = self.start_close_timer(now, grace)
         self.open = False
         self.closed_here = True
-        return self.start_close_timer(now)
+        return min(by, now + self._close_timeout)
 
     def leave(self, code: int, now: float) -> None:
         """Queue a Close frame because nobody will be here any more; the peer has a second for its part, not the close timeout."""

@@ -74,12 +74,10 @@ class MessageAssembler:
         :raises ProtocolViolation: 1002 wrong fragments, 1007 wrong UTF-8 or compressed data, 1009 too big.
         """
         if not self.opcode and fin and frame_ends and opcode:
-            # An unfragmented message in one piece.
+            # An unfragmented message in one piece, whose length was announced if it can be too much on the wire.
             limit = self._limit
             if rsv1:
                 assert self._inflater is not None  # as below
-                if limit is not None and len(payload) > self._wire_limit(True):
-                    raise self._too_big()
                 payload = self._inflater.inflate(payload, True, limit)
             if limit is not None and len(payload) > limit:
                 raise self._too_big()
@@ -113,9 +111,6 @@ class MessageAssembler:
             except UnicodeDecodeError as error:
                 raise _bad_data(str(error)) from None
         if self._pieces is None:
-            if last:
-                self._reset()
-                return data
             self._pieces = io.BytesIO() if self._utf8 is None else io.StringIO()
         self._pieces.write(data)
         if not last:

@@ -142,6 +142,20 @@ def test_close_timeout_0_does_not_wait(world, side):
 
 
 @both_sides
+def test_the_close_frame_is_sent_however_short_the_close_timeout_is(world, side):
+    """The keeper, which has just got the connection, and whoever receives see the deadline pass before close() has written."""
+    for receiving in [False, True] * 20:
+        ws, peer = world.open(side, close_timeout=0)
+        receiver = world.spawn(ws.receive) if receiving else None
+        ws.close(1001)
+        assert peer.expect_close().code == 1001
+        peer.expect_end()
+        if receiver:
+            receiver.wait()
+            assert isinstance(receiver.error, ConnectionClosed)
+
+
+@both_sides
 @plain_and_tls
 def test_many_close_at_once(world, side, tls):
     ws, peer = world.open(side, tls)

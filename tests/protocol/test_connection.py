@@ -3,7 +3,7 @@
 import pytest
 
 from simple_websocket.errors import CloseReason
-from simple_websocket.protocol.connection import Pong, State, check_close
+from simple_websocket.protocol.connection import Pong, Protocol, State, check_close
 
 from .wire import (
     BINARY,
@@ -343,6 +343,17 @@ def test_refusing_new_messages_before_the_close_frame_is_written():
     events_of(protocol, f(PING, b"p"))
     assert told(protocol) == [Seen(PONG, b"p")]
     assert parse(joined(protocol.close(1000, "now")), False) == [Seen(CLOSE, close_payload(1000, "now"))]
+
+
+def test_others_leave_the_end_to_who_closes_for_a_while():
+    protocol = Protocol(False, None, None, 0.0, None)
+    assert protocol.begin_close(1000, "now", 100.0, grace=0.5) == 100.0
+    assert protocol.start_close_timer(100.0) == protocol.next_deadline() == 100.5
+    protocol.on_deadline(100.4, 0)
+    assert protocol.state is State.CLOSING
+    assert protocol.close(1000, "now")
+    protocol.on_deadline(100.5, 0)
+    assert protocol.state is State.CLOSED
 
 
 # The end of the stream
