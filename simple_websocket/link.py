@@ -28,8 +28,9 @@ __all__ = ["Link"]
 # A receive whose time is up reads this often at the most.
 _READS_WHEN_LATE = 64
 
-# How long the read lock is waited for at a time.
+# How long the read lock is waited for at a time, and in all by a sender whose connection is lost.
 _MOMENT = 0.01
+_LAST_WORDS = 1.0
 
 # How long a client waits for the server to end TCP after both Close frames have passed (RFC 6455 section 7.1.1).
 _EOF_TIMEOUT = 0.5
@@ -232,15 +233,19 @@ class Link:
 
     def _raise_lost(self) -> None:
         """Sending has failed.  What the peer said before it went can still be received; its Close frame says why it went."""
-        if self.read_lock.acquire(blocking=False):
-            try:
-                self._inbound.read_ahead()
-            finally:
-                self._stop_reading()
+        protocol, give_up = self.protocol, self._clock() + _LAST_WORDS
+        # Whoever has the read lock may be about to find it: the keeper, or a receiver, whom the end of the connection wakes.
+        while not (protocol.close_received or protocol.lost or self._clock() >= give_up):
+            if acquire(self.read_lock, self._clock() + _MOMENT, self._clock):
+                try:
+                    self._inbound.read_ahead()
+                finally:
+                    self._stop_reading()
+                break
         self._call_keeper()
         if self.finished:
             self._dispose(reading=False, patient=False)  # which had to wait for us
-        raise self.protocol.closed_error()
+        raise protocol.closed_error()
 
     # Closing
 

@@ -150,25 +150,57 @@ def test_send_after_close_raises_with_the_code(world, side):
         assert error.value.reason == 4001
 
 
+def go(peer):
+    peer.send_close(1001, "moving")
+    peer.stream.fin()
+    peer.close()
+
+
+def send_until_it_fails(world, ws):
+    with pytest.raises(ConnectionClosed) as error:
+        while True:
+            ws.send(b"more" * 1000)
+            world.sleep(0.01)
+    return error.value
+
+
 @both_sides
 @plain_and_tls
 def test_a_peer_that_has_said_goodbye_and_gone_is_reported_with_its_code(world, side, tls):
     """The application only sends: what the peer said before it went is still found."""
     ws, peer = world.open(side, tls)
-    peer.send_close(1001, "moving")
-    peer.stream.fin()
-    peer.close()
-
-    def send_on():
-        with pytest.raises(ConnectionClosed) as error:
-            while True:
-                ws.send(b"more" * 1000)
-                world.sleep(0.01)
-        return error.value
-
-    error = world.spawn(send_on).result(5)
+    go(peer)
+    error = world.spawn(send_until_it_fails, world, ws).result(5)
     assert (error.reason, error.message) == (1001, "moving")
     assert ws.close_reason == 1001 and not ws.connected
+
+
+@both_sides
+@plain_and_tls
+def test_a_goodbye_that_is_about_to_be_found_is_waited_for(world, side, tls):
+    ws, peer = world.open(side, tls)
+    with ws._link.read_lock:  # as the keeper has it while it reads
+        go(peer)
+        sending = world.spawn(send_until_it_fails, world, ws)
+        world.until(lambda: not ws.connected)
+        world.sleep(0.05)
+    error = sending.result(5)
+    assert (error.reason, error.message) == (1001, "moving")
+
+
+@both_sides
+@plain_and_tls
+def test_what_a_peer_said_that_has_gone_is_received_after_sending_has_failed(world, side, tls):
+    """Nobody has read it when sending fails: there was no room."""
+    ws, peer = world.open(side, tls, max_unread_messages=1)
+    for text in ("one", "two", "three"):
+        peer.send(text)
+    go(peer)
+    world.spawn(send_until_it_fails, world, ws).result(5)
+    assert [ws.receive(5) for _ in range(3)] == ["one", "two", "three"]
+    with pytest.raises(ConnectionClosed) as error:
+        ws.receive(5)
+    assert (error.value.reason, error.value.message) == (1001, "moving")
 
 
 @both_sides
