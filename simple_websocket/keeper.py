@@ -180,11 +180,13 @@ class Keeper:
             self._lock.acquire()  # killed: the next connection starts another thread, for all of them
             raise
         finally:
-            self._running = False
             if not self._links:  # there are some when it was killed
                 self._unparked.clear()
-            sockets.close()
-            self._lock.release()
+            try:
+                sockets.close()
+            finally:
+                self._running = False
+                self._lock.release()
 
     def _may_end(self) -> bool:
         """Whether there is nothing left to do; then the lock is held, so that nobody adds a connection meanwhile."""
