@@ -5,8 +5,8 @@ The two halves may be used at the same time by two threads; each attribute has o
 =============  ==========================================================  =============================================
 half           methods                                                     attributes it writes
 =============  ==========================================================  =============================================
-inbound        receive_data, next_event, fail, pong_received               _decoder, _assembler, close_received, heard,
-(read lock)                                                                latency, violation
+inbound        receive_data, receive_message, next_event, fail,            _decoder, _assembler, close_received, heard,
+(read lock)    pong_received                                               latency, violation
 outbound       send, ping, close, data_to_send, end_of_sending             _deflater, close_sent, _pings
 (write lock)
 neither        on_deadline (the keeper); begin_close, start_close_timer,   _keepalive; _close_by, open, closed_here,

@@ -16,6 +16,12 @@ SIZES = [0, 1, 7, 8, 9, 125, 126, 127, 128, 65535, 65536, 65537, 300_000]
 NO_LIMIT = 1 << 40
 
 
+def sample(size, opcode, masked):
+    """A payload, its frame, and the mask bit."""
+    payload = (b"0123456789abc" * (size // 13 + 1))[:size]
+    return payload, frame(opcode, payload, masked=masked), 0x80 if masked else 0
+
+
 def long_way(data, masked):
     """What the decoder and the assembler make of one whole frame."""
     assembler = MessageAssembler(None, None)
@@ -29,9 +35,7 @@ def long_way(data, masked):
 @pytest.mark.parametrize("opcode", [TEXT, BINARY])
 @pytest.mark.parametrize("size", SIZES)
 def test_a_whole_message(size, opcode, masked):
-    payload = (b"0123456789abc" * (size // 13 + 1))[:size]
-    data = frame(opcode, payload, masked=masked)
-    bit = 0x80 if masked else 0
+    payload, data, bit = sample(size, opcode, masked)
     message = speedups.whole_message(data, 0, bit, NO_LIMIT)
     assert message == long_way(data, masked) == (payload.decode() if opcode == TEXT else payload)
     assert speedups.whole_message(b"xyz" + data + b"next", 3, bit, size) == message
@@ -46,9 +50,7 @@ def test_a_whole_message(size, opcode, masked):
 @pytest.mark.parametrize("opcode", [TEXT, BINARY])
 @pytest.mark.parametrize("size", SIZES)
 def test_a_sole_message(size, opcode, masked):
-    payload = (b"0123456789abc" * (size // 13 + 1))[:size]
-    data = frame(opcode, payload, masked=masked)
-    bit = 0x80 if masked else 0
+    _, data, bit = sample(size, opcode, masked)
     buffer = memoryview(bytearray(data + b"what was there before"))
     message = speedups.sole_message(buffer, len(data), bit, size)
     assert message == long_way(data, masked)
