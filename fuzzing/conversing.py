@@ -114,7 +114,7 @@ def _run(
         assert not protocol.pending and protocol.data_to_send() == b""
         said += _frames(reader, out)
         assert not over or not out, "an answer behind the end"
-        assert protocol.expected() < 2**63
+        assert protocol.decoder.expected < 2**63
     end = _end_of(protocol)
     closes = [frame for frame in said if frame.opcode == CLOSE]
     assert len(closes) == (end is not None) and (end is None or said[-1].opcode == CLOSE)

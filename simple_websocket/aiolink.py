@@ -91,8 +91,8 @@ class AioLink(asyncio.BufferedProtocol):
     """
 
     __slots__ = (
-        "__weakref__", "_answering", "_buffer", "_client", "_clock", "_closers", "_ended", "_inbound", "_lost", "_outbound",
-        "_receivers", "_spared", "_streak", "_timer", "_transport", "_turn_due", "_unread", "loop", "protocol",
+        "__weakref__", "_answering", "_buffer", "_client", "_clock", "_closers", "_collecting", "_ended", "_inbound", "_lost",
+        "_outbound", "_receivers", "_spared", "_streak", "_timer", "_transport", "_turn_due", "_unread", "loop", "protocol",
     )  # fmt: skip
 
     def __init__(
@@ -104,6 +104,8 @@ class AioLink(asyncio.BufferedProtocol):
         self._lost = lost
         self.loop = asyncio.get_running_loop()
         self._buffer = buffer_of(self.loop)
+        # Whether the transport reads into the decoder's buffer, and not into that.
+        self._collecting = False
         self._clock = time.monotonic  # uvloop's clock only counts milliseconds
         self._transport: Any = None
         self._inbound = AioInbound()
@@ -130,10 +132,20 @@ class AioLink(asyncio.BufferedProtocol):
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Return what to read into."""
-        return self._buffer
+        payload = self.protocol.decoder.buffer
+        if payload is None:
+            self._collecting = False
+            return self._buffer
+        self._collecting = True
+        return memoryview(payload)
 
     def buffer_updated(self, nbytes: int) -> None:
         """Take received bytes."""
+        if self._collecting:
+            self.protocol.receive_data(nbytes)
+            if not self.protocol.decoder.exhausted:
+                self._decode()
+            return
         if self._receivers:
             message = self.protocol.receive_message(self._buffer, nbytes)
             if message is not None:
@@ -144,7 +156,7 @@ class AioLink(asyncio.BufferedProtocol):
                     self._decode()
                 return
         data = self._buffer[:nbytes]
-        if nbytes <= TURN or nbytes <= self.protocol.expected(data):
+        if nbytes <= TURN or nbytes <= self.protocol.decoder.span(data):
             self.protocol.receive_data(data.tobytes())
             self._decode()
         else:
@@ -156,7 +168,7 @@ class AioLink(asyncio.BufferedProtocol):
         self._turn_due = False
         rest = self._inbound.rest
         if rest is not None:
-            self.protocol.receive_data(self._inbound.take(max(TURN, self.protocol.expected(rest))))
+            self.protocol.receive_data(self._inbound.take(max(TURN, self.protocol.decoder.span(rest))))
             self._decode()
 
     def connection_lost(self, error: Exception | None) -> None:

@@ -12,10 +12,7 @@ from .protocol.connection import Pong, Protocol, State
 from .protocol.unread import Unread
 from .transport import Transport
 
-__all__ = ["MAX_READ", "Inbound"]
-
-#: A large payload is read in steps of at most this, so that a header which lies about it costs no more.
-MAX_READ = 1024 * 1024
+__all__ = ["Inbound"]
 
 # The keeper turns to another connection after this many reads; a read full of tiny frames takes a millisecond.
 _READS_AHEAD = 4
@@ -63,7 +60,7 @@ class Inbound:
             if protocol.lost or protocol.violation is not None or not (self._unread.has_room or protocol.closed_here):
                 more = False
                 break
-            data = self._transport.try_read(max(self._receive_bytes, min(protocol.expected(), MAX_READ)))
+            data = self._transport.try_read(protocol.decoder.place(self._receive_bytes))
             if data is None:
                 more = False
                 break
@@ -82,7 +79,7 @@ class Inbound:
             left = deadline - self._clock()
             if protocol.state is State.CLOSED or left <= 0:
                 return  # a peer that goes on sending must not keep us here
-            data = self._transport.read(self._receive_bytes, left)
+            data = self._transport.read(protocol.decoder.place(self._receive_bytes), left)
             if data is None:
                 return
             protocol.receive_data(data)

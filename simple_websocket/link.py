@@ -15,7 +15,7 @@ from typing import Any
 
 from .backends import Backend, Lock
 from .errors import CloseReason
-from .inbound import MAX_READ, Inbound
+from .inbound import Inbound
 from .keeper import keeper_for
 from .outbound import Outbound, acquire
 from .protocol.connection import Pong, Protocol, State
@@ -165,15 +165,10 @@ class Link:
                 left = None if deadline is None else max(0.0, deadline - self._clock())
             else:
                 left = self._go_on_closing(deadline)
-            size = protocol.expected()
-            if size < receive_bytes:
-                size = receive_bytes
-            elif size > MAX_READ:
-                size = max(receive_bytes, MAX_READ)
             if left == 0 and deadline is not None:
                 late -= 1  # a peer that sends without end must not keep us here
-            data = transport.read(size, left) if late else None
-            if data:
+            data = transport.read(protocol.decoder.place(receive_bytes), left) if late else None
+            if data and type(data) is bytes:
                 message = protocol.receive_message(data, len(data))
                 if message is not None:  # nearly every message
                     transport.unsure = False

@@ -25,7 +25,7 @@ _SHUTDOWN_WAIT = 1.0
 
 _DONTWAIT = int(getattr(socket, "MSG_DONTWAIT", 0))  # used where there is one only: see Backend.parks_in_recv
 
-# OpenSSL makes records of 16 KiB out of it; nobody reads meanwhile.
+# OpenSSL makes records of 16 KiB out of it; nobody reads meanwhile, or writes while so much is read.
 _TLS_WRITE = 256 * 1024
 
 # OpenSSL never returns more than one record, and Python makes room for all that it is asked for.
@@ -38,7 +38,9 @@ _DRAIN_READS, _DRAIN_BYTES = 1024, 64 * 1024
 class Transport:
     """A non-blocking plain socket, waited for with the backend's waiter."""
 
-    __slots__ = ("_clock", "_disowned", "_filled", "_recv", "_send", "_shutdown", "_sleep", "_waiter", "sock", "unsure")
+    __slots__ = (
+        "_clock", "_disowned", "_filled", "_recv", "_recv_into", "_send", "_shutdown", "_sleep", "_waiter", "sock", "unsure",
+    )  # fmt: skip
 
     def __init__(self, sock: Any, backend: Backend) -> None:
         self.sock = sock
@@ -48,12 +50,13 @@ class Transport:
         # Bound once: for speed, and because a web server's socket object changes its class afterwards (handover.py).
         raw = self._raw(sock, backend)
         self._recv = raw.recv
+        self._recv_into = raw.recv_into
         self._send = raw.send
         self._shutdown = sock.shutdown
         self._waiter = backend.waiter(sock)
         self._disowned = False
         # A read that was not filled has probably emptied the socket: then waiting first saves a failing system call.  After one
-        # that was, the peer may send faster than it is read: then others have their turn first.
+        # that was, the peer may send faster than it is read: then others have their turn first, unless a payload goes on.
         self._filled = False
         #: Set while bytes may have been taken out of the socket and not been handed on yet: an exception that a signal handler
         #: raises then has lost them.  Whoever reads clears it.
@@ -62,21 +65,21 @@ class Transport:
     def _raw(self, sock: Any, backend: Backend) -> Any:
         return backend.raw(sock)
 
-    def read(self, size: int, timeout: float | None) -> bytes | None:
-        """Return received bytes, ``b""`` at the end, or ``None`` when nothing came in `timeout` seconds.
+    def read(self, place: Any, timeout: float | None) -> Any:
+        """Return received bytes, or how many there are in a buffer; nothing at the end, ``None`` when nothing came in time.
 
-        :param size: the most bytes to return.
+        :param place: the most bytes to return, or the buffer to write them into.
         :param timeout: seconds to wait, ``None`` for as long as it takes.
         """
-        if self._filled:
+        if self._filled and type(place) is int:
             self._sleep(0)
         if timeout is None:
             if self._probably_empty():
                 self._wait_readable(None)
-            while (data := self.try_read(size)) is None:
+            while (data := self.try_read(place)) is None:
                 self._wait_readable(None)
             return data
-        data = self.try_read(size)
+        data = self.try_read(place)
         if data is not None:
             return data
         deadline = self._clock() + timeout
@@ -85,24 +88,28 @@ class Transport:
             if left <= 0:
                 return None
             if self._wait_readable(left):
-                data = self.try_read(size)
+                data = self.try_read(place)
                 if data is not None:
                     return data
 
     def _probably_empty(self) -> bool:
         return not self._filled
 
-    def try_read(self, size: int) -> bytes | None:
-        """Return received bytes, ``b""`` at the end, ``None`` when there are none at the moment."""
+    def try_read(self, place: Any) -> Any:
+        """Return what `read` does, ``None`` when there is nothing at the moment."""
         self.unsure = True
         try:
-            data: bytes = self._recv(size)
+            if type(place) is not int:
+                self._filled = False  # the rest of a payload, behind which nobody knows of anything
+                count: int = self._recv_into(place)
+                return count
+            data: bytes = self._recv(place)
         except (BlockingIOError, InterruptedError):
             self.unsure = self._filled = False
             return None
         except OSError:
             return b""
-        self._filled = len(data) == size
+        self._filled = len(data) == place
         return data
 
     def _wait_readable(self, timeout: float | None) -> bool:
@@ -174,7 +181,7 @@ class Transport:
         Reading finds the end of the stream, writing is refused, and ending it changes nothing for the parent.
         """
         self._disowned = True
-        self._recv = _nothing
+        self._recv = self._recv_into = _nothing
         self._send = _refused
         self._shutdown = _nothing
 
@@ -202,20 +209,20 @@ class ThreadTransport(Transport):
         self._in_main_thread = backend.in_main_thread
         sock.setblocking(True)
 
-    def read(self, size: int, timeout: float | None) -> bytes | None:
+    def read(self, place: Any, timeout: float | None) -> Any:
         # Signal handlers run in the main thread, where it has to be known whether a recv that one interrupts had taken anything.
         if timeout is not None or self._in_main_thread():
-            return super().read(size, timeout)
+            return super().read(place, timeout)
         try:
-            data: bytes = self._recv(size)
+            data: bytes | int = self._recv(place) if type(place) is int else self._recv_into(place)
             return data
         except OSError:
             return b""
 
-    def try_read(self, size: int) -> bytes | None:
+    def try_read(self, place: Any) -> Any:
         self.unsure = True
         try:
-            data: bytes = self._recv(size, _DONTWAIT)
+            data: bytes | int = self._recv(place, _DONTWAIT) if type(place) is int else self._recv_into(place, 0, _DONTWAIT)
             return data
         except (BlockingIOError, InterruptedError):
             self.unsure = False
@@ -267,14 +274,16 @@ class TlsTransport(Transport):
             except (OSError, ValueError):
                 return False  # the TLS layer is gone: reading says so
 
-    def try_read(self, size: int) -> bytes | None:
-        most = min(size, _TLS_RECORD)
+    def try_read(self, place: Any) -> Any:
         with self._lock:
             self._crossed_read = False
             self.unsure = True
             try:
+                if type(place) is not int:
+                    return self._read_records(place)
+                most = min(place, _TLS_RECORD)
                 data: bytes = self._recv(most)
-                self._filled = len(data) == size
+                self._filled = len(data) == place
                 self._short = len(data) < most
                 return data
             except (ssl.SSLWantReadError, ssl.SSLWantWriteError) as error:
@@ -283,6 +292,25 @@ class TlsTransport(Transport):
                 return None
             except (OSError, ValueError):  # ValueError: the TLS layer is gone
                 return b""
+
+    def _read_records(self, place: Any) -> int:
+        """Read records as long as there are full ones; the lock is held."""
+        self._filled = False
+        count = 0
+        with memoryview(place) as view:
+            most = min(len(view), _TLS_WRITE)
+            try:
+                while count < most:
+                    full = min(most - count, _TLS_RECORD)
+                    size = self._recv_into(view[count:most])
+                    count += size
+                    self._short = size < full
+                    if self._short:
+                        break
+            except (OSError, ValueError):
+                if not count:
+                    raise  # otherwise it comes again
+        return count
 
     def _wait_readable(self, timeout: float | None) -> bool:
         if not self._crossed_read:

@@ -1,17 +1,12 @@
 /* What is done for every message or every byte, in C (RFC 6455 sections 5.2 and 5.3): apply_mask and unmask, which masking.py has
- * in Python, and whole_message, sole_message and whole_frame, short cuts through the decoder, the assembler and the encoder.
+ * in Python; whole_message, sole_message and whole_frame, short cuts through the decoder, the assembler and the encoder; and
+ * PayloadBuffer, which is in _payload_buffer.c.
  *
- * Built where there is a compiler and never needed.  No state, so any thread may call them, with or without the GIL; it is let go
- * of for large payloads.
+ * Built where there is a compiler and never needed.  The functions have no state, so any thread may call them, with or without the
+ * GIL; it is let go of for large payloads.
  */
 
-#define PY_SSIZE_T_CLEAN
-#include <Python.h>
-#include <stdint.h>
-#include <string.h>
-
-/* Letting go of the GIL costs about what masking this much does. */
-#define LARGE (64 * 1024)
+#include "_speedups.h"
 
 /* Since Python 3.12 every string is. */
 #if PY_VERSION_HEX < 0x030C0000
@@ -22,41 +17,6 @@
 
 #define FINAL_TEXT 0x81
 #define FINAL_BINARY 0x82
-
-/* Mask, or unmask; return the high bit of what came out, which is 0 for ASCII. */
-static unsigned char
-mask(unsigned char *out, const unsigned char *in, Py_ssize_t size, const unsigned char *key)
-{
-    uint64_t wide, word, seen = 0;
-    Py_ssize_t i = 0;
-    unsigned char rest = 0;
-
-    memcpy(&wide, key, 4);
-    memcpy((unsigned char *)&wide + 4, key, 4);
-    for (; i + 8 <= size; i += 8) {
-        memcpy(&word, in + i, 8);
-        word ^= wide;
-        seen |= word;
-        memcpy(out + i, &word, 8);
-    }
-    for (; i < size; i++)
-        rest |= out[i] = in[i] ^ key[i & 3];
-    return (rest & 0x80) | ((seen & UINT64_C(0x8080808080808080)) ? 0x80 : 0);
-}
-
-/* The same, without the GIL when that pays. */
-static unsigned char
-mask_politely(unsigned char *out, const unsigned char *in, Py_ssize_t size, const unsigned char *key)
-{
-    unsigned char seen;
-
-    if (size < LARGE)
-        return mask(out, in, size, key);
-    Py_BEGIN_ALLOW_THREADS
-    seen = mask(out, in, size, key);
-    Py_END_ALLOW_THREADS
-    return seen;
-}
 
 static PyObject *
 masked(const unsigned char *in, Py_ssize_t size, const unsigned char *key)
@@ -266,6 +226,16 @@ whole_frame(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
     return frame;
 }
 
+static int
+execute(PyObject *module)
+{
+    PyObject *type = PyType_FromModuleAndSpec(module, &payload_buffer_spec, NULL);
+    int failed = type == NULL || PyModule_AddType(module, (PyTypeObject *)type) < 0;
+
+    Py_XDECREF(type);
+    return failed ? -1 : 0;
+}
+
 static PyMethodDef methods[] = {
     {"apply_mask", (PyCFunction)(void (*)(void))apply_mask, METH_FASTCALL, NULL},
     {"sole_message", (PyCFunction)(void (*)(void))sole_message, METH_FASTCALL, NULL},
@@ -276,6 +246,7 @@ static PyMethodDef methods[] = {
 };
 
 static PyModuleDef_Slot slots[] = {
+    {Py_mod_exec, execute},
 #if PY_VERSION_HEX >= 0x030C0000
     {Py_mod_multiple_interpreters, Py_MOD_PER_INTERPRETER_GIL_SUPPORTED},
 #endif

@@ -71,8 +71,8 @@ class Protocol:
     """
 
     __slots__ = (
-        "_answers", "_assembler", "_client", "_close_by", "_close_timeout", "_deaf", "_decoder", "_deflater", "_fail_by",
-        "_keepalive", "_pings", "close_received", "close_sent", "closed_here", "defers_failures", "departure", "failure", "heard",
+        "_answers", "_assembler", "_client", "_close_by", "_close_timeout", "_deaf", "_deflater", "_fail_by", "_keepalive",
+        "_pings", "close_received", "close_sent", "closed_here", "decoder", "defers_failures", "departure", "failure", "heard",
         "latency", "lost", "open", "pending", "violation",
     )  # fmt: skip
 
@@ -87,7 +87,8 @@ class Protocol:
         self._client = client
         self._deflater = None if deflate is None else deflate.deflater()
         self._assembler = MessageAssembler(max_message_size, None if deflate is None else deflate.inflater())
-        self._decoder = FrameDecoder(not client, deflate is not None, self._assembler.announce, max_message_size)
+        #: Knows where to read, and how much: `buffer`, `expected`, `span`.
+        self.decoder = FrameDecoder(not client, deflate is not None, self._assembler.announce, max_message_size)
         # Whether what arrives is not decoded any more: after a Close frame, a violation, or `fail`.
         self._deaf = False
         self._close_timeout = close_timeout
@@ -123,16 +124,17 @@ class Protocol:
 
     # Inbound half
 
-    def receive_data(self, data: bytes) -> None:
-        """Take bytes that the peer sent; empty means the end of the stream."""
+    def receive_data(self, data: bytes | int) -> None:
+        """Take bytes that the peer sent, or the number of those in the decoder's buffer; nothing means the end of the stream."""
         if not data:
             self.abort()
-            if not self._decoder.buffered:
+            if not self.decoder.buffered:
+                self.decoder.discard()
                 self._assembler.discard()
             return
         self.heard += 1
         if not self._deaf:
-            self._decoder.feed(data)
+            self.decoder.feed(data)
 
     def receive_message(self, buffer: bytes | memoryview, size: int) -> str | bytes | None:
         """Return the message that the first `size` of these received bytes are, when they are one and nothing else.
@@ -141,7 +143,7 @@ class Protocol:
         """
         if self._deaf or self._assembler.opcode:
             return None
-        message = self._decoder.sole_message(buffer, size)
+        message = self.decoder.sole_message(buffer, size)
         if message is not None:
             self.heard += 1
         return message
@@ -151,7 +153,7 @@ class Protocol:
 
         Pings, Close frames and violations are dealt with here: see `pending` and `state` afterwards.
         """
-        decoder = self._decoder
+        decoder = self.decoder
         if not (self._deaf or decoder.exhausted):
             try:
                 if not self._assembler.opcode:
@@ -180,9 +182,8 @@ class Protocol:
                 self.violation = violation
                 if not self.defers_failures:
                     self.fail()
-        if self._deaf:
-            decoder.discard()
         if self._deaf or self.lost:
+            decoder.discard()
             self._assembler.discard()
         return None
 
@@ -212,13 +213,6 @@ class Protocol:
         sent = self._pings.answered(pong.payload)
         if sent is not None:
             self.latency = now - sent
-
-    def expected(self, data: memoryview | None = None) -> int:
-        """Return how much is worth taking at once: the bytes of the current frame's payload that have not been taken yet.
-
-        :param data: the bytes to take next, where a frame may begin.  Default ``None``: they have not arrived.
-        """
-        return self._decoder.expected if data is None else self._decoder.span(data)
 
     # Outbound half
 

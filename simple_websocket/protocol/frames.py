@@ -3,7 +3,8 @@
 `FrameDecoder` belongs to the inbound half of a connection (read lock), `encode` is a pure function.
 
 A *piece* is a run of payload of one frame, as far as it has arrived: data frames are handed on piece by piece, so that
-wrong UTF-8 and too much inflated data are found before the frame is complete; control frames come in one piece.
+wrong UTF-8 and too much inflated data are found before the frame is complete; control frames come in one piece.  Large
+payloads in which nothing can be wrong, binary data and ASCII text, are collected in `FrameDecoder.buffer`, where there is C.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ from __future__ import annotations
 import struct
 import sys
 from collections.abc import Callable
+from typing import Any
 
 from ..errors import CloseReason, ProtocolViolation
-from .masking import LargePayload, apply_mask, new_key, sole_message, unmask, whole_frame, whole_message
+from .masking import LargePayload, PayloadBuffer, apply_mask, new_key, sole_message, unmask, whole_frame, whole_message
 from .outbox import Frame
 
 __all__ = [
@@ -35,6 +37,12 @@ Piece = tuple[int, bool, bool, bytes, bool]
 
 # Payloads above this size are written beside their header instead of being copied behind it.
 _LARGE = 64 * 1024
+
+# Payloads from this size on are collected in a buffer.
+_COLLECTED = 8 * 1024
+
+# What is read at once otherwise, so that a header which lies about its payload costs no more.
+_MAX_READ = 1024 * 1024
 
 
 # Of the short frames that a server sends, which are nearly all there are.
@@ -103,17 +111,17 @@ class FrameDecoder:
     :param masked: whether the peer must mask, which a client must and a server must not (section 5.1).
     :param compressed: whether RSV1 has a meaning, because permessage-deflate was negotiated.
     :param announce: called as ``announce(opcode, rsv1, payload_length)`` when the header of a larger data frame has been
-        read, before any of its payload is; may raise `ProtocolViolation`.
+        read, before any of its payload is; returns whether the payload may be collected, may raise `ProtocolViolation`.
     :param limit: the most bytes of a message from `next_whole`.  Default ``None``: no limit.
     """
 
     __slots__ = (
-        "_announce", "_data", "_fin", "_header", "_key", "_kinds", "_left", "_limit", "_mask_bit", "_opcode", "_pos", "_rsv1",
-        "_rsv_allowed", "exhausted",
+        "_announce", "_collected", "_data", "_fin", "_header", "_key", "_kinds", "_left", "_limit", "_mask_bit", "_opcode",
+        "_pos", "_rsv1", "_rsv_allowed", "buffer", "exhausted",
     )  # fmt: skip
 
     def __init__(
-        self, masked: bool, compressed: bool, announce: Callable[[int, bool, int], None], limit: int | None = None
+        self, masked: bool, compressed: bool, announce: Callable[[int, bool, int], bool], limit: int | None = None
     ) -> None:
         self._mask_bit = _MASK if masked else 0
         self._limit = sys.maxsize if limit is None else limit
@@ -128,14 +136,25 @@ class FrameDecoder:
         self._opcode = 0
         self._rsv1 = False
         self._fin = False
+        self._collected = False
         self._key = b""
         #: Whether there is nothing to decode before more is fed.
         self.exhausted = True
+        #: A `PayloadBuffer`: where a large payload that is arriving goes.  Bytes may be read into it, and fed as their number.
+        self.buffer: Any = None
 
     @property
     def expected(self) -> int:
         """Payload bytes of the current data frame that have not arrived yet."""
-        return max(0, self._left - (len(self._data) - self._pos)) if self._left else 0
+        if not self._left:
+            return 0
+        return max(0, self._left - (len(self._data) - self._pos) - (self.buffer.filled if self.buffer else 0))
+
+    def place(self, least: int) -> Any:
+        """Return what to read into: the buffer, or how many bytes are worth taking at once, `least` of them or more."""
+        if not self._left:
+            return least
+        return self.buffer or max(least, min(self.expected, _MAX_READ))
 
     @property
     def buffered(self) -> bool:
@@ -152,8 +171,12 @@ class FrameDecoder:
         length = 2 if size == 126 else 8
         return 2 + length + (4 if self._mask_bit else 0) + int.from_bytes(data[2 : 2 + length], "big")
 
-    def feed(self, data: bytes) -> None:
-        """Take received bytes."""
+    def feed(self, data: bytes | int) -> None:
+        """Take received bytes, or the number of those that have been read into the buffer."""
+        if isinstance(data, int):
+            self.buffer.received(data)
+            self.exhausted = not self.buffer.ready
+            return
         if self._pos == len(self._data):
             self._data = data
         else:
@@ -166,6 +189,7 @@ class FrameDecoder:
         """Forget everything that was not decoded."""
         self._run_out()
         self._left = 0
+        self.buffer = None
 
     def next_whole(self) -> str | bytes | None:
         """Return the next message when it is all of one frame, as nearly every message is; ``None``: see `next_piece`.
@@ -269,27 +293,35 @@ class FrameDecoder:
         rsv1 = first & RSV1 != 0
         if control:
             return None  # it comes in one piece, which is not complete
-        self._announce(opcode, rsv1, size)
+        self._collected = self._announce(opcode, rsv1, size) and size >= _COLLECTED and PayloadBuffer is not None
         self._pos = start
         self._left, self._opcode, self._rsv1, self._fin, self._key = size, opcode, rsv1, fin, key
         return self._next_of_payload()
 
     def _next_of_payload(self) -> Piece | None:
-        data, pos = self._data, self._pos
-        size = min(self._left, len(data) - pos)
-        if not size:
-            self._run_out()
-            return None
-        self._pos = pos + size
-        self._left -= size
-        key = self._key
-        if not key:
-            payload = data[pos : pos + size]
+        data, pos, key = self._data, self._pos, self._key
+        left, arrived = self._left, len(data) - pos
+        if self._collected and left > arrived and self.buffer is None:
+            self.buffer = PayloadBuffer(left, key, self._opcode == TEXT)
+        if self.buffer is not None:
+            self._pos = pos + self.buffer.put(data, pos)
+            if not self.buffer.ready:
+                self._run_out()
+                return None
+            payload = self.buffer.take()
+            self.buffer = None
+            self._collected = False  # a text that is not ASCII is looked at as it comes
         else:
-            payload = apply_mask(memoryview(data)[pos : pos + size], key)
-            turn = size & 3
-            if turn:
-                self._key = key[turn:] + key[:turn]
+            size = min(left, arrived)
+            if not size:
+                self._run_out()
+                return None
+            self._pos = pos + size
+            payload = apply_mask(memoryview(data)[pos : pos + size], key) if key else data[pos : pos + size]
+        self._left = left - len(payload)
+        turn = len(payload) & 3
+        if turn and key:
+            self._key = key[turn:] + key[:turn]
         return (self._opcode, self._rsv1, self._fin, payload, not self._left)
 
 

@@ -2,15 +2,17 @@
 
 Functions without state, safe from any thread.  `_speedups`, in C, has the same two where it could be built, and with them
 `whole_message`, `sole_message` and `whole_frame`, which do at once what the decoder, the assembler and the encoder do with a
-message that comes whole; the environment variable SIMPLE_WEBSOCKET_PURE, when it is set, keeps to Python.
+message that comes whole, and `PayloadBuffer`, which receives a large payload in its place; the environment variable
+SIMPLE_WEBSOCKET_PURE, when it is set, keeps to Python.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from typing import Any
 
-__all__ = ["LargePayload", "apply_mask", "new_key", "sole_message", "unmask", "whole_frame", "whole_message"]
+__all__ = ["LargePayload", "PayloadBuffer", "apply_mask", "new_key", "sole_message", "unmask", "whole_frame", "whole_message"]
 
 # Below this many bytes one big-integer XOR is faster than four table look-ups over strides (measured on CPython 3.10 - 3.13).
 _SMALL = 512
@@ -45,10 +47,13 @@ whole_message: Callable[[bytes, int, int, int], str | bytes | None] | None = Non
 sole_message: Callable[[bytes | memoryview, int, int, int], str | bytes | None] | None = None
 #: The frame of a message that is not large and nothing special: ``(data, key)``.
 whole_frame: Callable[[str | bytes, bytes], bytes | None] | None = None
+#: Room for a payload, which is written into its view and unmasked there: ``(size, key, text)``.
+PayloadBuffer: Any = None
 
 if not os.environ.get("SIMPLE_WEBSOCKET_PURE"):
     try:
         from ._speedups import (  # type: ignore[import-not-found, no-redef, assignment, unused-ignore]
+            PayloadBuffer,
             apply_mask,
             sole_message,
             unmask,

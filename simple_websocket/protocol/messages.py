@@ -49,15 +49,17 @@ class MessageAssembler:
         self._size = 0
         self._wire_size = 0
 
-    def announce(self, opcode: int, rsv1: bool, size: int) -> None:
+    def announce(self, opcode: int, rsv1: bool, size: int) -> bool:
         """Check the payload length that a data frame's header announces, before anything of it is kept.
 
+        :return: whether nothing but UTF-8 has to be looked at in its payload.
         :raises ProtocolViolation: 1009, the message is too big.
         """
-        if self._limit is None or (opcode == CONTINUATION) != bool(self.opcode):
-            return  # no limit; or a frame out of place, which its payload will show
-        if self._wire_size + size > self._wire_limit(rsv1 or self._compressed):
+        if (opcode == CONTINUATION) != bool(self.opcode):
+            return False  # a frame out of place, which its payload will show
+        if self._limit is not None and self._wire_size + size > self._wire_limit(rsv1 or self._compressed):
             raise self._too_big()
+        return bool(opcode) and not rsv1
 
     def _wire_limit(self, compressed: bool) -> int:
         """The most bytes that a message may have before it is inflated."""

@@ -412,13 +412,13 @@ def test_7_1_5_the_peers_code_outlives_the_end_of_the_stream():
 
 def test_expected_is_what_is_worth_reading():
     protocol = server()
-    assert protocol.expected() == 0
+    assert protocol.decoder.expected == 0
     events_of(protocol, header(BINARY, 5000, key=KEY) + b"x" * 1000)
-    assert protocol.expected() == 4000
+    assert protocol.decoder.expected == 4000
     events_of(protocol, b"x" * 3999)
-    assert protocol.expected() == 1
+    assert protocol.decoder.expected == 1
     assert len(events_of(protocol, b"x")) == 1
-    assert protocol.expected() == 0
+    assert protocol.decoder.expected == 0
 
 
 @pytest.mark.parametrize("make", [server, client])
