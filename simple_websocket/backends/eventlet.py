@@ -1,11 +1,12 @@
 """The preset for eventlet, monkey-patched or not.  The only file that imports eventlet.
 
 eventlet is maintained in bug-fix mode only; this preset is for those who are on it.  The hub allows one listener for each
-socket and direction, which is why only `TrampolineWaiter` ever registers a connection's socket with it.
+socket and direction, which is why only `HubWaiter` ever registers a connection's socket with it.
 """
 
 from __future__ import annotations
 
+import os
 import selectors
 import sys
 import time
@@ -55,30 +56,43 @@ class Lock(eventlet.semaphore.Semaphore):
     __enter__ = acquire
 
 
-class _Expired(Exception):
-    """A wait's own timeout, told apart from a user's `eventlet.Timeout` around the call."""
+_EXPIRED = object()
 
 
-class TrampolineWaiter:
-    """Waits in the hub."""
+class HubWaiter:
+    """Waits in the hub, which goes on listening between two waits.
 
-    __slots__ = ("_fd",)
+    To add a listener for each wait and remove it again would be two system calls.  What arrives while nobody waits ends the
+    listening, or the hub would never rest.
+    """
+
+    __slots__ = ("_fd", "_listener", "_pid", "_reader")
 
     def __init__(self, sock: Any) -> None:
         self._fd = sock.fileno()
+        self._reader: Any = None
+        self._listener: Any = None
+        self._pid = os.getpid()
 
     def readable(self, timeout: float | None) -> bool:
-        return self._wait(True, None, timeout)
+        hub = eventlet.hubs.get_hub()
+        timer = None if timeout is None else hub.schedule_call_global(max(0.0, timeout), self._wake, _EXPIRED)
+        self._reader = eventlet.getcurrent()
+        try:
+            if self._listener is None:
+                self._listener = hub.add(hub.READ, self._fd, self._on_event, self._on_closed, None)
+            return hub.switch() is not _EXPIRED
+        finally:
+            self._reader = None
+            if timer is not None:
+                timer.cancel()
 
     def writable(self, timeout: float | None) -> bool:
-        return self._wait(None, True, timeout)
-
-    def _wait(self, read: bool | None, write: bool | None, timeout: float | None) -> bool:
         try:
             if timeout is None:
-                eventlet.hubs.trampoline(self._fd, read, write)
+                eventlet.hubs.trampoline(self._fd, write=True)
             else:
-                eventlet.hubs.trampoline(self._fd, read, write, max(0.0, timeout), _Expired)
+                eventlet.hubs.trampoline(self._fd, write=True, timeout=max(0.0, timeout), timeout_exc=_Expired)
         except _Expired:
             return False
         except eventlet.hubs.IOClosed:
@@ -86,7 +100,31 @@ class TrampolineWaiter:
         return True
 
     def close(self) -> None:
-        pass
+        listener, self._listener = self._listener, None
+        # The kernel's object behind the hub is a forked child's, too: removing it there would be removing it here.
+        if listener is not None and self._pid == os.getpid():
+            try:
+                eventlet.hubs.get_hub().remove(listener)
+            except KeyError:
+                pass  # the hub has found out that the descriptor is not valid
+
+    def _wake(self, what: object = None) -> None:
+        if self._reader is not None:
+            self._reader.switch(what)
+
+    def _on_event(self, _: int) -> None:
+        if self._reader is None:
+            self.close()
+        else:
+            self._reader.switch()
+
+    def _on_closed(self, _: BaseException) -> None:
+        self._listener = None
+        self._wake()
+
+
+class _Expired(Exception):
+    """A wait's own timeout, told apart from a user's `eventlet.Timeout` around the call."""
 
 
 def _selector() -> Any:
@@ -94,7 +132,7 @@ def _selector() -> Any:
     if sys.platform != "linux":
         return eventlet.green.selectors.DefaultSelector()
     epoll = _select.epoll()
-    return HubSelector(epoll, TrampolineWaiter(epoll))
+    return HubSelector(epoll, HubWaiter(epoll))
 
 
 def adapt(injected: Any) -> Any:
@@ -116,7 +154,7 @@ BACKEND = Backend(
     event_class=eventlet.green.threading.Event,
     selector_class=_selector,
     lock=Lock,
-    waiter=TrampolineWaiter,
+    waiter=HubWaiter,
     clock=time.monotonic,
     sleep=eventlet.sleep,
     # A plain socket: it is only used without blocking, and the waiting is done here.
