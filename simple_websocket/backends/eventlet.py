@@ -75,12 +75,15 @@ class HubWaiter:
         self._pid = os.getpid()
 
     def readable(self, timeout: float | None) -> bool:
+        if self._listener is not None and self._listener.spent:
+            return True  # its owner has closed the socket, and somebody else has the descriptor: reading says so
         hub = eventlet.hubs.get_hub()
         timer = None if timeout is None else hub.schedule_call_global(max(0.0, timeout), self._wake, _EXPIRED)
         self._reader = eventlet.getcurrent()
         try:
             if self._listener is None:
-                self._listener = hub.add(hub.READ, self._fd, self._on_event, self._on_closed, None)
+                self._listener = hub.add(hub.READ, self._fd, self._on_event, self._wake, None)
+            self._listener.greenlet = self._reader  # who is to be woken when the descriptor is another one's
             return hub.switch() is not _EXPIRED
         finally:
             self._reader = None
@@ -117,10 +120,6 @@ class HubWaiter:
             self.close()
         else:
             self._reader.switch()
-
-    def _on_closed(self, _: BaseException) -> None:
-        self._listener = None
-        self._wake()
 
 
 class _Expired(Exception):
