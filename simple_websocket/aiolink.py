@@ -150,8 +150,9 @@ class AioLink(asyncio.BufferedProtocol):
             message = self.protocol.receive_message(self._buffer, nbytes)
             if message is not None:
                 # So it is with nearly every message of a connection that waits for one.
-                self._answering = self._receivers.hand(message)
-                if not self._answering:
+                self._answering = True
+                if not self._receivers.resume(message):
+                    self._answering = False
                     self._unread.put(message)
                     self._decode()
                 return
@@ -217,7 +218,7 @@ class AioLink(asyncio.BufferedProtocol):
             if not protocol.open and self._over:
                 raise protocol.closed_error()
             if deadline is None:
-                receiver = self.loop.create_future()
+                receiver = self._receivers.new_waiter(self.loop)
                 self._receivers.append(receiver)
                 try:
                     message = await receiver

@@ -6,17 +6,31 @@ Everything runs in the event loop's thread.
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import Any
 
 from .protocol.unread import Unread
 
 __all__ = ["Receivers", "Waiters"]
 
+# A future that can have its task go on at once, in C; asyncio's own has it do that at the loop's next turn.
+Receiver: Any = None
+
+if not os.environ.get("SIMPLE_WEBSOCKET_PURE"):
+    try:
+        from ._aioreceiver import Receiver  # type: ignore[import-not-found, no-redef, unused-ignore]
+    except ImportError:
+        pass  # there was no compiler
+
 
 class Waiters(list["asyncio.Future[Any]"]):
     """Calls that wait, in the order in which they came."""
 
     __slots__ = ()
+
+    def new_waiter(self, loop: asyncio.AbstractEventLoop) -> asyncio.Future[Any]:
+        """Return what a call is to wait for, when it has been appended."""
+        return loop.create_future()
 
     def stand_back(self, waiter: asyncio.Future[Any]) -> None:
         """Leave, woken or not."""
@@ -25,7 +39,7 @@ class Waiters(list["asyncio.Future[Any]"]):
 
     async def wait(self, loop: asyncio.AbstractEventLoop, timeout: float | None = None) -> Any:
         """Wait until woken, or for `timeout` seconds; return what one is woken with."""
-        waiter = loop.create_future()
+        waiter = self.new_waiter(loop)
         self.append(waiter)
         timer = None if timeout is None else loop.call_later(timeout, _wake, waiter)
         try:
@@ -63,13 +77,32 @@ class Receivers(Waiters):
         self._unread = unread
 
     def hand(self, message: str | bytes) -> bool:
-        """Give a message to who has waited longest; return whether there is anybody."""
+        """Give a message to who has waited longest, for the loop's next turn; return whether there is anybody."""
         while self:
             receiver = self.pop(0)
             if not receiver.done():
                 receiver.set_result(message)
                 return True
         return False
+
+    def resume(self, message: str | bytes) -> bool:
+        """Give a message to who has waited longest, who goes on with it at once; return whether there is anybody.
+
+        Only for what the loop itself calls.
+        """
+        if Receiver is None or asyncio.current_task() is not None:
+            return self.hand(message)
+        while self:
+            receiver: Any = self.pop(0)
+            if not receiver.done():
+                receiver.resume(message)
+                return True
+        return False
+
+    def new_waiter(self, loop: asyncio.AbstractEventLoop) -> asyncio.Future[Any]:
+        """Return what a call is to wait for, when it has been appended."""
+        receiver: asyncio.Future[Any] = loop.create_future() if Receiver is None else Receiver(loop)
+        return receiver
 
     def stand_back(self, waiter: asyncio.Future[Any]) -> None:
         """Leave; who was given a message and is cancelled before it runs hands it on."""

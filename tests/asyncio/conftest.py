@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 import trustme
 
+from simple_websocket import aiowaiting
 from tests.asyncio.stage import Stage, Tls
 
 try:
@@ -33,6 +34,17 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         without = pytest.mark.skipif(uvloop is None, reason="uvloop is not installed")
         metafunc.fixturenames.append("loop_kind")
         metafunc.parametrize("loop_kind", ["asyncio", pytest.param("uvloop", marks=without)])
+    if metafunc.module.__name__.rpartition(".")[2] in ("test_receive", "test_cancel", "test_turns"):
+        built = pytest.mark.skipif(aiowaiting.Receiver is None, reason="not built here")
+        metafunc.fixturenames.append("receivers")
+        metafunc.parametrize("receivers", ["futures", pytest.param("in-c", marks=built)], indirect=True)
+
+
+@pytest.fixture
+def receivers(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a call of receive() waits for: a future of asyncio's, or the one in C that has its task go on at once."""
+    if request.param == "futures":
+        monkeypatch.setattr(aiowaiting, "Receiver", None)
 
 
 def pytest_configure(config: pytest.Config) -> None:
