@@ -10,5 +10,6 @@ Nothing in here imports socket, ssl, select, time, threading or asyncio; the thr
 ``deflate.py``      permessage-deflate, RFC 7692
 ``clock.py``        keepalive: arithmetic on a given ``now``
 ``masking.py``      the XOR of RFC 6455 section 5.3
+``_speedups.c``     what is faster in C, where there is a compiler
 ==================  ==========================================================
 """

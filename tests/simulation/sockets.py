@@ -231,6 +231,12 @@ class Socket(Watchable):
             self._scheduler.note(f"recv finds the end on {self}")
         return b""
 
+    def recv_into(self, buffer: Any, size: int = 0, flags: int = 0) -> int:
+        with memoryview(buffer) as view:
+            data = self.recv(size or len(view), flags)
+            view[: len(data)] = data
+            return len(data)
+
     def send(self, data: bytes | memoryview, flags: int = 0) -> int:
         self._scheduler.pause(True)
         self._check_connected()
