@@ -58,7 +58,7 @@ async def aio_broadcast(connections: Iterable[AioConnection], data: Any) -> list
 
 
 def _post(connections: Iterable[Any], message: PreparedMessage) -> tuple[list[Any], list[Any]]:
-    """Send it where it need not be waited for; return the connections where it must, and those that have ended."""
+    """Send it where it need not be waited for; return the connections where it must, or were lost, and those that had ended."""
     slow, ended = [], []
     for connection in connections:
         try:

@@ -56,9 +56,9 @@ class Link:
     """
 
     __slots__ = (
-        "__weakref__", "_call_keeper", "_client", "_clock", "_disposed", "_end_lock", "_inbound", "_keeper", "_outbound",
-        "_owns_socket", "_pid", "_receive_bytes", "_spared", "_transport", "_unread", "finished", "parked", "protocol",
-        "read_lock", "seen", "turn", "watched",
+        "__weakref__", "_call_keeper", "_client", "_clock", "_disposed", "_end_lock", "_inbound", "_keeper", "_owns_socket",
+        "_pid", "_receive_bytes", "_spared", "_transport", "_unread", "finished", "outbound", "parked", "protocol", "read_lock",
+        "seen", "turn", "watched",
     )  # fmt: skip
 
     def __init__(
@@ -82,8 +82,8 @@ class Link:
         self._transport = transport
         self._keeper = keeper_for(backend)
         self._call_keeper = partial(self._keeper.attend, self)
-        self._outbound = Outbound(self._transport, protocol, backend, self._call_keeper)
-        self._inbound = Inbound(transport, protocol, self._outbound, unread, receive_bytes, self._clock)
+        self.outbound = Outbound(self._transport, protocol, backend, self._call_keeper)
+        self._inbound = Inbound(transport, protocol, self.outbound, unread, receive_bytes, self._clock)
         self._end_lock: Lock = backend.lock()
         self._client = client
         self._owns_socket = owns_socket
@@ -151,7 +151,7 @@ class Link:
             event = protocol.next_event()
             transport.unsure = False
             if protocol.pending:
-                self._outbound.flush()
+                self.outbound.flush()
             if event is not None:
                 if not isinstance(event, Pong):
                     self._inbound.answering = True
@@ -189,7 +189,7 @@ class Link:
         protocol = self.protocol
         close_by = protocol.start_close_timer(self._clock())
         if protocol.pending:
-            self._outbound.flush(close_by if deadline is None else min(close_by, deadline))
+            self.outbound.flush(close_by if deadline is None else min(close_by, deadline))
         now = self._clock()
         if now >= close_by:
             protocol.abort()
@@ -206,24 +206,20 @@ class Link:
 
     # Sending
 
-    def send(self, data: Any, wait: bool = True) -> bool:
-        """Send one message, whole; return whether it was sent.
+    def send(self, data: Any) -> None:
+        """Send one message, whole.
 
-        :param wait: whether to wait while the peer is slow or somebody else sends.  Default: ``True``.
         :raises ConnectionClosed: the connection is closing or has ended.
         """
-        payload = payload_of(data)
-        sent = self._outbound.send(self.protocol.send, payload) if wait else self._outbound.post(payload)
-        if sent is None:
+        if self.outbound.send(self.protocol.send, payload_of(data)) is None:
             self._raise_lost()
-        return sent is True
 
     def ping(self, payload: bytes) -> None:
         """Send a ping.
 
         :raises ConnectionClosed: the connection is closing or has ended.
         """
-        if self._outbound.send(self.protocol.ping, payload, self._clock()) is None:
+        if self.outbound.send(self.protocol.ping, payload, self._clock()) is None:
             self._raise_lost()
 
     def _raise_lost(self) -> None:
@@ -252,7 +248,7 @@ class Link:
         deadline = self.protocol.begin_close(code, reason, self._clock(), _CLOSER_FIRST)
         self.turn += 1
         if not self.finished:
-            self._outbound.close(code, reason, deadline)
+            self.outbound.close(code, reason, deadline)
         self._complete(deadline)
 
     def go_away(self, code: int = CloseReason.GOING_AWAY, wait: bool = False) -> None:
@@ -269,7 +265,7 @@ class Link:
             finally:
                 self._stop_reading()
         self.protocol.leave(code, self._clock())
-        self._outbound.flush()
+        self.outbound.flush()
         self._call_keeper()
         if wait:
             self._complete(self.protocol.start_close_timer(self._clock()))
@@ -314,14 +310,14 @@ class Link:
         """Free the descriptor once nobody uses it any more; whoever still does comes here after us."""
         deadline = self._clock() + _DISPOSE_TIMEOUT if patient else 0
         if reading or acquire(self.read_lock, deadline, self._clock):
-            if not self._disposed and acquire(self._outbound.lock, deadline, self._clock):
+            if not self._disposed and acquire(self.outbound.lock, deadline, self._clock):
                 if self._owns_socket:
                     self._transport.close()
                 else:
                     self._transport.drain()
                     self._transport.release()
                 self._disposed = True
-                self._outbound.lock.release()
+                self.outbound.lock.release()
             if not reading:
                 self._stop_reading()
 
@@ -331,7 +327,7 @@ class Link:
         Those who held the locks may have stayed behind in the parent.
         """
         make_lock = self._keeper.backend.lock
-        self.read_lock, self._end_lock, self._outbound.lock = make_lock(), make_lock(), make_lock()
+        self.read_lock, self._end_lock, self.outbound.lock = make_lock(), make_lock(), make_lock()
         self._transport.disown()
         self.protocol.abort()
         self.finished = True
@@ -344,7 +340,7 @@ class Link:
             self._dispose(reading=False, patient=False)
             return
         self.protocol.leave(code, self._clock())
-        self._outbound.flush(leftover=False)  # the keeper's lock may be held by whom a finalizer has interrupted
+        self.outbound.flush(leftover=False)  # the keeper's lock may be held by whom a finalizer has interrupted
         self._finish(reading=False, patient=False)
 
     # For the keeper
@@ -359,7 +355,7 @@ class Link:
         protocol = self.protocol
         wanted = protocol.violation is None and (self._unread.has_room or protocol.closed_here)
         reading = wanted and not self.read_lock.locked()
-        return reading, self._outbound.abandoned
+        return reading, self.outbound.abandoned
 
     def pump(self, reading: bool = True, writing: bool = False) -> bool:
         """Write what is left over, and read what is there unless somebody else reads, without waiting.
@@ -367,7 +363,7 @@ class Link:
         :return: whether there may be more to read.
         """
         if writing:
-            self._outbound.flush()
+            self.outbound.flush()
         more = False
         if reading and self.read_lock.acquire(blocking=False):
             try:
@@ -395,8 +391,8 @@ class Link:
                 self.read_lock.release()
         if not self._unread.has_room:
             self._spared += 1  # the peer cannot show that it lives while nobody receives what it sent: not its fault
-        self.protocol.on_deadline(now, self.protocol.heard + self._outbound.progress + self._spared)
+        self.protocol.on_deadline(now, self.protocol.heard + self.outbound.progress + self._spared)
         if self.protocol.pending:
-            self._outbound.flush()
+            self.outbound.flush()
         if self.protocol.lost:
             self._finish(reading=False, patient=False, by_keeper=True)

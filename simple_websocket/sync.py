@@ -137,8 +137,8 @@ class Connection:
     def _go_away(self) -> None:
         self._open_link.go_away()
 
-    def _post(self, message: Any) -> bool:
-        return self._open_link.send(message, wait=False)
+    def _post(self, message: Any) -> bool | None:
+        return self._open_link.outbound.post(message)
 
     def _start(
         self, transport: Transport, backend: Backend, deflate: DeflateExtension | None, first: bytes, *, client: bool, owned: bool

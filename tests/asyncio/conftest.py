@@ -37,13 +37,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if metafunc.module.__name__.rpartition(".")[2] in ("test_receive", "test_cancel", "test_turns"):
         built = pytest.mark.skipif(aiowaiting.Receiver is None, reason="not built here")
         metafunc.fixturenames.append("receivers")
-        metafunc.parametrize("receivers", ["futures", pytest.param("in-c", marks=built)], indirect=True)
+        metafunc.parametrize("receivers", ["futures", pytest.param("in-c", marks=built)])
 
 
-@pytest.fixture
-def receivers(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True)
+def _receivers(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a call of receive() waits for: a future of asyncio's, or the one in C that has its task go on at once."""
-    if request.param == "futures":
+    if hasattr(request.node, "callspec") and request.node.callspec.params.get("receivers") == "futures":
         monkeypatch.setattr(aiowaiting, "Receiver", None)
 
 

@@ -92,7 +92,7 @@ def keeper_without_the_read_lock() -> Patch:
 
     def pump(self: Any, reading: bool = True, writing: bool = False) -> Any:
         if writing:
-            self._outbound.flush()
+            self.outbound.flush()
         more = reading and self._inbound.read_ahead()
         if self.protocol.state is link.State.CLOSED and (self.protocol.lost or not self._client):
             self._finish(reading=True, patient=False, by_keeper=True)
