@@ -101,11 +101,13 @@ receiver_send(Receiver *self, PyObject *nothing, PyObject **result)
 static PyObject *
 receiver_next(Receiver *self)
 {
-    PyObject *result;
-    PySendResult kind = receiver_send(self, Py_None, &result);
+    PyObject *result, *stop;
 
-    if (kind == PYGEN_RETURN) {
-        PyErr_SetObject(PyExc_StopIteration, result);
+    if (receiver_send(self, Py_None, &result) == PYGEN_RETURN) {
+        stop = PyObject_CallOneArg(PyExc_StopIteration, result); /* made here: a tuple would be taken for arguments */
+        if (stop != NULL)
+            PyErr_SetObject(PyExc_StopIteration, stop);
+        Py_XDECREF(stop);
         Py_CLEAR(result);
     }
     return result;

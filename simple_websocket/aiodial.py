@@ -164,9 +164,9 @@ class _Opening(asyncio.Protocol):
             link = self._make_link(first)
             self._make_link = None  # uvloop keeps this protocol with the transport, and so it would keep the connection
             self._transport.set_protocol(link)
-            link.connection_made(self._transport)
             if not self.opened.done():
                 self.opened.set_result(link)
+            link.connection_made(self._transport)
 
     def connection_lost(self, error: Exception | None) -> None:
         try:

@@ -337,7 +337,10 @@ class AioLink(asyncio.BufferedProtocol):
             else:
                 self._end()
         elif protocol.failure and protocol.close_sent and transport.can_write_eof():
-            transport.write_eof()  # the peer need not answer: it is being read to its end only (section 7.1.7)
+            try:
+                transport.write_eof()  # the peer need not answer: it is being read to its end only (section 7.1.7)
+            except OSError:
+                pass  # it has gone already
 
     def _end(self) -> None:
         """Let the transport write what it has and end; a peer that does not let it is not waited for beyond the deadline."""

@@ -127,6 +127,11 @@ class Keeper:
             return
         self._lock.acquire()
         try:
+            if not self._running and link.finished:
+                # The keeper has let go of it before it ended.  When the program ends there might be no new one.
+                if done is not None:
+                    done.set()
+                return
             self._commands.append((command, link, done))
             if not self._running:
                 try:

@@ -9,7 +9,7 @@ import ssl
 import pytest
 
 from simple_websocket import AioClient, ConnectionError
-from tests.support.wire import CLOSE, TEXT, frame, response
+from tests.support.wire import CLOSE, TEXT, Head, frame, response
 
 from .stage import closed, every_client, task, until
 
@@ -136,6 +136,25 @@ async def test_messages_in_the_same_segment_as_the_response(stage, kind):
     assert [await ws.receive(5), await ws.receive(5)] == ["first", "second"]
     assert (await closed(ws.receive())).reason == 4000
     await peer.expect_close()
+
+
+async def test_a_server_that_breaks_the_rules_at_once_and_is_gone(stage):
+    """With the response come a frame against the rules and the end of TCP: there is nothing to answer to any more."""
+    loop = asyncio.get_running_loop()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setblocking(False)
+        connecting = task(AioClient.connect(f"ws://127.0.0.1:{listener.getsockname()[1]}/", open_timeout=10))
+        server, _ = await loop.sock_accept(listener)
+        head = b""
+        while b"\r\n\r\n" not in head:
+            head += await loop.sock_recv(server, 4096)
+        # All of it before the client's loop has a turn.
+        server.setblocking(True)
+        server.sendall(response(Head(head.removesuffix(b"\r\n\r\n"))) + frame(3, b"", masked=False))
+        server.close()
+        ws = await asyncio.wait_for(connecting, 5)
+        assert (await closed(ws.receive())).reason == 1002
+        await ws.close()
 
 
 async def test_a_response_in_pieces(stage):

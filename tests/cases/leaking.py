@@ -208,6 +208,22 @@ elif sys.argv[3] == "cycle":
 """
 
 
+def test_a_connection_that_has_ended_makes_no_new_keeper(world):
+    """There may be no more threads: the program that closes its connections may be about to end."""
+    ws, peer = world.open("server")
+    link = ws._link
+    closing = world.spawn(ws.close)
+    peer.answer_close()
+    closing.result()
+    world.until(lambda: not leaks.keepers())
+    ws._go_away()
+    link._call_keeper()
+    link._keeper.forget(link)
+    link._keeper._tell(link._keeper.let_go, link, link._keeper.backend.event_class())
+    assert not leaks.keepers()
+
+
+
 @pytest.mark.parametrize("state", ["idle", "adopted", "waiting", "cycle"])
 def test_a_program_with_an_open_client_exits(world, state):
     if state == "waiting" and world.name != "threading" and not world.patched:
