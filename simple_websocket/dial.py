@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from .backends import Backend
-from .transport import complete_tls
+from .transport import complete_tls, wrap_tls
 
 __all__ = ["Url", "dial", "parse_url"]
 
@@ -121,7 +121,7 @@ def _connect(sock: Any, address: Any, backend: Backend, deadline: float) -> None
 
 
 def _start_tls(sock: Any, host: str, backend: Backend, context: ssl.SSLContext, deadline: float) -> Any:
-    secure = context.wrap_socket(sock, server_hostname=host, do_handshake_on_connect=False)
+    secure = wrap_tls(context, sock, server_hostname=host)
     try:
         complete_tls(secure, backend, deadline, host)
     except BaseException:

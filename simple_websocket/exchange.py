@@ -22,7 +22,7 @@ from .errors import CloseReason, ConnectionClosed, ConnectionError
 from .going_away import go_away
 from .protocol.request import HttpExchange, HttpRequest
 from .sync import Server
-from .transport import Transport, complete_tls, open_transport
+from .transport import Transport, complete_tls, open_transport, wrap_tls
 
 __all__ = ["Exchange", "Service"]
 
@@ -135,7 +135,7 @@ class Exchange:
         backend = self._service.backend
         with self._lock:  # it goes from one object to another
             self._sock.setblocking(False)
-            self._sock = secure = context.wrap_socket(self._sock, server_side=True, do_handshake_on_connect=False)
+            self._sock = secure = wrap_tls(context, self._sock, server_side=True)
         complete_tls(secure, backend, deadline, "the client")
 
     def _open(self, transport: Transport, http: HttpExchange, deadline: float) -> Server | None:

@@ -15,7 +15,7 @@ from typing import Any
 
 from .backends import Backend
 
-__all__ = ["Transport", "complete_tls", "open_transport"]
+__all__ = ["Transport", "complete_tls", "open_transport", "wrap_tls"]
 
 # TLS may want to write in order to read, or the other way round (renegotiation, key updates).  Then the other user of the
 # connection may be parked on that direction already, and a socket has one waiter for each: look again after this long.
@@ -367,6 +367,16 @@ class TlsTransport(Transport):
                 tls.shutdown()
             except (OSError, ValueError):
                 pass  # the peer's close_notify is not there yet, or never will be
+
+
+def wrap_tls(context: Any, sock: Any, **options: Any) -> Any:
+    """Return a TLS socket around a connected socket, which belongs to it from now on; the handshake is still to be made.
+
+    :param options: of `ssl.SSLContext.wrap_socket`.
+    :raises OSError: the connection is lost already.
+    """
+    sock.getpeername()  # raises when it is: `ssl` would do so, too, and leave an object with the descriptor to the collector
+    return context.wrap_socket(sock, do_handshake_on_connect=False, **options)
 
 
 def complete_tls(secure: Any, backend: Backend, deadline: float, peer: str) -> None:

@@ -69,6 +69,7 @@ class EventletWorld(World):
         return eventlet.greenio.GreenSocket(sock)
 
     def server_tls(self, sock: Any, certificate: trustme.LeafCert, **options: Any) -> Any:
+        sock.getpeername()  # as in transport.py: what `ssl` would leave unclosed when the connection is lost
         context = eventlet.green.ssl.SSLContext(eventlet.green.ssl.PROTOCOL_TLS_SERVER)
         certificate.configure_cert(context)
         return context.wrap_socket(self.server_socket(sock), server_side=True, **options)

@@ -60,6 +60,7 @@ class GeventWorld(World):
         return gevent.socket.socket(family, kind, proto, fileno=sock.detach())
 
     def server_tls(self, sock: Any, certificate: trustme.LeafCert, **options: Any) -> Any:
+        sock.getpeername()  # as in transport.py: what `ssl` would leave unclosed when the connection is lost
         context = gevent.ssl.SSLContext(gevent.ssl.PROTOCOL_TLS_SERVER)
         certificate.configure_cert(context)
         return context.wrap_socket(self.server_socket(sock), server_side=True, **options)

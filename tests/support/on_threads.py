@@ -50,6 +50,7 @@ class ThreadWorld(World):
         return sock
 
     def server_tls(self, sock: Any, certificate: trustme.LeafCert, **options: Any) -> Any:
+        sock.getpeername()  # as in transport.py: what `ssl` would leave unclosed when the connection is lost
         sock.setblocking(True)
         return server_context(self, certificate).wrap_socket(sock, server_side=True, **options)
 
