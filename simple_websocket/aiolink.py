@@ -151,7 +151,7 @@ class AioLink(asyncio.BufferedProtocol):
             if message is not None:
                 # So it is with nearly every message of a connection that waits for one.
                 self._answering = True
-                if not self._receivers.resume(message):
+                if not self._receivers.hand(message, at_once=True):
                     self._answering = False
                     self._unread.put(message)
                     self._decode()

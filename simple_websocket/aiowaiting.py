@@ -76,26 +76,17 @@ class Receivers(Waiters):
         super().__init__()
         self._unread = unread
 
-    def hand(self, message: str | bytes) -> bool:
-        """Give a message to who has waited longest, for the loop's next turn; return whether there is anybody."""
-        while self:
-            receiver = self.pop(0)
-            if not receiver.done():
-                receiver.set_result(message)
-                return True
-        return False
+    def hand(self, message: str | bytes, at_once: bool = False) -> bool:
+        """Give a message to who has waited longest; return whether there is anybody.
 
-    def resume(self, message: str | bytes) -> bool:
-        """Give a message to who has waited longest, who goes on with it at once; return whether there is anybody.
-
-        Only for what the loop itself calls.
+        :param at_once: whether who gets it may go on before this returns, and not at the loop's next turn: only for what the
+            loop itself has called.  Default: ``False``.
         """
-        if Receiver is None or asyncio.current_task() is not None:
-            return self.hand(message)
+        at_once = at_once and Receiver is not None and asyncio.current_task() is None
         while self:
             receiver: Any = self.pop(0)
             if not receiver.done():
-                receiver.resume(message)
+                (receiver.resume if at_once else receiver.set_result)(message)
                 return True
         return False
 

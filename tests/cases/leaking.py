@@ -208,6 +208,16 @@ elif sys.argv[3] == "cycle":
 """
 
 
+@pytest.mark.parametrize("state", ["idle", "adopted", "waiting", "cycle"])
+def test_a_program_with_an_open_client_exits(world, state):
+    if state == "waiting" and world.name != "threading" and not world.patched:
+        state = "idle"  # a native thread must not use a greenlet's connection
+    with world.serving(echo) as url:
+        status, output, seconds = world.run(OPEN_CLIENT, url, world.options.get("backend", ""), state)
+    assert (status, output.split("\n")[-2:]) == (0, ["hello", ""]), output
+    assert seconds < 15
+
+
 def test_a_connection_that_has_ended_makes_no_new_keeper(world):
     """There may be no more threads: the program that closes its connections may be about to end."""
     ws, peer = world.open("server")
@@ -221,17 +231,6 @@ def test_a_connection_that_has_ended_makes_no_new_keeper(world):
     link._keeper.forget(link)
     link._keeper._tell(link._keeper.let_go, link, link._keeper.backend.event_class())
     assert not leaks.keepers()
-
-
-
-@pytest.mark.parametrize("state", ["idle", "adopted", "waiting", "cycle"])
-def test_a_program_with_an_open_client_exits(world, state):
-    if state == "waiting" and world.name != "threading" and not world.patched:
-        state = "idle"  # a native thread must not use a greenlet's connection
-    with world.serving(echo) as url:
-        status, output, seconds = world.run(OPEN_CLIENT, url, world.options.get("backend", ""), state)
-    assert (status, output.split("\n")[-2:]) == (0, ["hello", ""]), output
-    assert seconds < 15
 
 
 INTERRUPTED = """
