@@ -7,11 +7,13 @@ import json
 import sys
 import zlib
 from contextlib import suppress
+from time import process_time
 
 import pytest
 
 from demo.process import ROOT
 from simple_websocket import AioClient, AioServer, ConnectionClosed, ConnectionError
+from tests.support.attacks import DEAREST_ECHO, FLOODED
 from tests.support.dropping import CAN_DROP, drop_packets
 from tests.support.memory import MIB, Growth
 from tests.support.wire import BINARY, CONTINUATION, PING, PONG, TEXT
@@ -21,6 +23,7 @@ from .stage import closed, every_client, every_kind, read_headers, task, until
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc, and packets are dropped by Linux")
 
 SLACK = 16 * MIB
+
 DEFLATE = ("Sec-WebSocket-Extensions: permessage-deflate",)
 
 some_kinds = pytest.mark.parametrize("kind", ["aiohttp", "client-tls"])
@@ -108,22 +111,24 @@ async def test_close_is_bounded_in_a_flood(stage, kind, opcode):
 
 @pytest.mark.parametrize("name", ["empty-fragments", "tiny-messages", "empty-pings"])
 async def test_the_other_connections_go_on_in_a_flood(stage, name):
-    """From another process, so that the flood needs nobody's leave.  How fast they go on is measured by `make soak`."""
+    """From another process, so that the flood needs nobody's leave.  How fast they go on is measured by `make soak`.
+
+    In the time of the processor, as in tests/cases/limits.py, and for the same reason.
+    """
     address = await stage.serving("aiohttp", close_timeout=0.5)
     ws = await stage.connect(address)
-    command = [sys.executable, "-m", "tests.support.attacks", name, str(address.port), "1.0"]
+    command = [sys.executable, "-m", "tests.support.attacks", name, str(address.port), str(FLOODED)]
     attack = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdout=asyncio.subprocess.PIPE)
     output = task(attack.communicate())
-    clock = asyncio.get_running_loop().time
-    slowest = 0.0
+    dearest = 0.0
     while not output.done():
-        started = clock()
+        started = process_time()
         await ws.send("x" * 64)
-        assert await ws.receive(20) == "x" * 64
-        slowest = max(slowest, clock() - started)
+        assert await ws.receive(30) == "x" * 64
+        dearest = max(dearest, process_time() - started)
         await asyncio.sleep(0.01)
     assert json.loads((await output)[0])["bytes"]
-    assert slowest < 1.0, f"{slowest:.2f} s"
+    assert dearest < DEAREST_ECHO, f"{dearest:.2f} s of processor time for one echo"
 
 
 @some_kinds

@@ -24,6 +24,10 @@ KIB, MIB = 1024, 1024 * 1024
 MAX_MESSAGE = MIB
 MAX_UNREAD = MIB
 
+#: Where other connections are tested beside a flood: the seconds of the server's processor time that one echo may take, and the
+#: seconds of everybody's time that the flood lasts.
+DEAREST_ECHO, FLOODED = 0.8, 2.4
+
 _DEFLATE = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits=15"
 _BATCH = 64 * KIB
 
