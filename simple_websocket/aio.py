@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -107,13 +107,10 @@ class AioConnection:
         """Iterate over the messages until the connection ends, however it does; `close_reason` says how."""
         return self
 
-    async def __anext__(self) -> str | bytes:
-        try:
-            message = await (self._link or self._not_connected()).receive(None)
-        except ConnectionClosed:
-            raise StopAsyncIteration from None
-        assert message is not None  # without a timeout there is one
-        return message
+    def __anext__(self) -> Coroutine[Any, Any, str | bytes | None]:
+        if self._link is None:
+            raise StopAsyncIteration
+        return self._link.receive(None, iterating=True)
 
     async def __aenter__(self) -> Self:
         return self

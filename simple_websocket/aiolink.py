@@ -151,7 +151,7 @@ class AioLink(asyncio.BufferedProtocol):
             if message is not None:
                 # So it is with nearly every message of a connection that waits for one.
                 self._answering = True
-                if not self._receivers.hand(message, at_once=True):
+                if not self._receivers.hand(message, self.loop):
                     self._answering = False
                     self._unread.put(message)
                     self._decode()
@@ -198,8 +198,11 @@ class AioLink(asyncio.BufferedProtocol):
 
     # Called by the connection
 
-    async def receive(self, timeout: float | None) -> str | bytes | None:
-        """Return the next message; ``None`` when there was none within `timeout` seconds."""
+    async def receive(self, timeout: float | None, iterating: bool = False) -> str | bytes | None:
+        """Return the next message; ``None`` when there was none within `timeout` seconds.
+
+        :param iterating: whether the end of the connection is the end of an iteration, and no error.  Default: ``False``.
+        """
         unread = self._unread
         self._streak += 1
         if self._streak > _STREAK:
@@ -216,7 +219,7 @@ class AioLink(asyncio.BufferedProtocol):
             if protocol.violation is not None:
                 self._decode()
             if not protocol.open and self._over:
-                raise protocol.closed_error()
+                raise StopAsyncIteration if iterating else protocol.closed_error()
             if deadline is None:
                 receiver = self._receivers.new_waiter(self.loop)
                 self._receivers.append(receiver)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 from typing import Any
 
 from .protocol.unread import Unread
@@ -21,6 +22,10 @@ if not os.environ.get("SIMPLE_WEBSOCKET_PURE"):
         from ._aioreceiver import Receiver  # type: ignore[import-not-found, no-redef, unused-ignore]
     except ImportError:
         pass  # there was no compiler
+
+
+# Before Python 3.12 asyncio's is written in Python, and costs a twentieth of a small message.
+_current_task: Any = asyncio.current_task if sys.version_info >= (3, 12) else asyncio.tasks._current_tasks.get  # type: ignore[attr-defined, unused-ignore]
 
 
 class Waiters(list["asyncio.Future[Any]"]):
@@ -76,13 +81,13 @@ class Receivers(Waiters):
         super().__init__()
         self._unread = unread
 
-    def hand(self, message: str | bytes, at_once: bool = False) -> bool:
+    def hand(self, message: str | bytes, caller: asyncio.AbstractEventLoop | None = None) -> bool:
         """Give a message to who has waited longest; return whether there is anybody.
 
-        :param at_once: whether who gets it may go on before this returns, and not at the loop's next turn: only for what the
-            loop itself has called.  Default: ``False``.
+        :param caller: the event loop where it has called, and not a task: then who gets the message goes on before this
+            returns, and not at the loop's next turn.  Default: ``None``.
         """
-        at_once = at_once and Receiver is not None and asyncio.current_task() is None
+        at_once = caller is not None and Receiver is not None and _current_task(caller) is None
         while self:
             receiver: Any = self.pop(0)
             if not receiver.done():

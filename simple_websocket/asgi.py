@@ -98,8 +98,11 @@ class AsgiLink:
         self._message: str | bytes | None = None
         self._waiters: list[asyncio.Future[None]] = []
 
-    async def receive(self, timeout: float | None) -> str | bytes | None:
-        """Return the next message; ``None`` when there was none within `timeout` seconds."""
+    async def receive(self, timeout: float | None, iterating: bool = False) -> str | bytes | None:
+        """Return the next message; ``None`` when there was none within `timeout` seconds.
+
+        :param iterating: whether the end of the connection is the end of an iteration, and no error.  Default: ``False``.
+        """
         deadline = None if timeout is None else self.loop.time() + timeout
         if timeout is not None and timeout <= 0:
             await self._look()
@@ -109,7 +112,7 @@ class AsgiLink:
                 self._message = None
                 return message
             if self.protocol.close_status is not None:
-                raise self.protocol.closed_error()
+                raise StopAsyncIteration if iterating else self.protocol.closed_error()
             if deadline is not None and self.loop.time() >= deadline:
                 return None
             self._ask()

@@ -67,6 +67,11 @@ class Keeper:
         """Look after a connection from now on; look at it now: it has something to write, or a new deadline."""
         self._tell(self._attend, link)
 
+    def take_in(self, link: Watched) -> None:
+        """Look after a new connection, from the next look on if nothing has to be done for it before."""
+        due = link.protocol.next_deadline()
+        self._tell(self._attend, link, wake=due is not None and due < self._backend.clock() + GRACE)
+
     def forget(self, link: Watched, wait: bool = True) -> None:
         """Let go of a connection whose `finished` is set; when this returns, its socket may be closed.
 
@@ -101,8 +106,9 @@ class Keeper:
 
     @property
     def links(self) -> list[Watched]:
-        """The connections that are looked after."""
-        return [link for link in list(self._links) if not link.finished]
+        """The connections that are looked after, or will be."""
+        new = [link for command, link, _ in list(self._commands) if command == self._attend]
+        return [link for link in {*list(self._links), *new} if not link.finished]
 
     @property
     def backend(self) -> Backend:
@@ -122,7 +128,8 @@ class Keeper:
             link.disown()
         self._commands.clear()
 
-    def _tell(self, command: Callable[[Watched], None], link: Watched, done: Event | None = None) -> None:
+    def _tell(self, command: Callable[[Watched], None], link: Watched, done: Event | None = None, wake: bool = True) -> None:
+        """Have the keeper do something: now, or, without `wake`, at its next look, if there is one by itself."""
         if self._orphaned:
             return
         self._lock.acquire()
@@ -143,7 +150,8 @@ class Keeper:
         finally:
             self._lock.release()
         assert sockets is not None
-        sockets.wake()
+        if wake or not self._looking:
+            sockets.wake()
 
     def _start(self) -> None:
         """Start the thread; the lock is held."""
@@ -205,13 +213,14 @@ class Keeper:
 
     def _patience(self, sockets: Sockets) -> float | None:
         """Seconds until there is something to do without being woken; ``None`` for never."""
-        if self._commands:
-            return 0
         due = self._deadlines.first
         if due is not None:
             # Thousands of keepalives are met some at a time.
             due = max(due, self._deadlines_met + _PAUSE)
         self._looking = self._told_to_stop is not None or sockets.count < len(self._looked)
+        # Only now, because who adds one does not wake us while there will be a look.
+        if self._commands:
+            return 0
         if not self._looking and self._unparked:
             self._looking = True
         if self._looking and (due is None or self._next_look < due):

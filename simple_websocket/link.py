@@ -93,7 +93,7 @@ class Link:
         self._spared = 0
         self._pid = os.getpid()
         try:
-            self._call_keeper()
+            self._keeper.take_in(self)
         except BaseException:  # there is nothing to make a keeper of: no descriptor, no thread
             self.finished = True
             transport.release()

@@ -138,7 +138,7 @@ class Connection:
         self._open_link.go_away()
 
     def _post(self, message: Any) -> bool | None:
-        return self._open_link.outbound.post(message)
+        return self._link.outbound.post(message)  # type: ignore[union-attr]  # without the cost of a property
 
     def _start(
         self, transport: Transport, backend: Backend, deflate: DeflateExtension | None, first: bytes, *, client: bool, owned: bool

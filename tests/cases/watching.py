@@ -1,10 +1,13 @@
 """What happens while nobody is in receive(): the keeper answers, notices, reads ahead, and stops at a bound."""
 
+import dataclasses
 import time
 
 import pytest
 
-from simple_websocket import ConnectionClosed
+from simple_websocket import ConnectionClosed, go_away
+from simple_websocket.backends import resolve
+from simple_websocket.keeper import GRACE
 from tests.cases.marks import both_sides, one_plain_one_tls, one_tls_one_plain, plain_and_tls
 from tests.support import leaks
 from tests.support.wire import CLOSE, PING, PONG
@@ -156,6 +159,28 @@ def test_one_keeper_for_any_number_of_connections(world):
     # A new connection gets a new one.
     world.pair()
     world.until(lambda: len(leaks.keepers()) == 1)
+
+
+@pytest.mark.parametrize("others", ["new", "adopted", "received"])
+def test_a_connection_that_joins_others_is_looked_after(world, others):
+    """Whether the keeper has to be woken for it depends on what it waits for; nothing else wakes it on such a backend."""
+    backend = dataclasses.replace(resolve(**world.options), told_to_stop=None)
+    first, _ = world.open("server", backend=backend)
+    if others == "received":
+        world.spawn(first.receive)
+    if others != "new":
+        world.sleep(3 * GRACE)
+    _ws, peer = world.open("server", backend=backend)
+    peer.send_frame(PING, b"hello")
+    assert peer.expect(PONG, timeout=1).payload == b"hello"
+
+
+def test_connections_that_have_just_been_made_go_away_with_the_others(world):
+    pairs = [world.open("server") for _ in range(5)]
+    go_away()
+    for ws, peer in pairs:
+        assert not ws.connected
+        assert peer.expect(CLOSE).code == 1001
 
 
 def test_idle_connections_cost_no_cpu(world):
