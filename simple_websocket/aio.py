@@ -107,10 +107,10 @@ class AioConnection:
         """Iterate over the messages until the connection ends, however it does; `close_reason` says how."""
         return self
 
-    def __anext__(self) -> Coroutine[Any, Any, str | bytes | None]:
+    def __anext__(self) -> Coroutine[Any, Any, str | bytes]:
         if self._link is None:
             raise StopAsyncIteration
-        return self._link.receive(None, iterating=True)
+        return self._link.receive(None, iterating=True)  # type: ignore[return-value]  # without a timeout there is one
 
     async def __aenter__(self) -> Self:
         return self
