@@ -50,13 +50,17 @@ class Inbound:
         self.answering = False
 
     def read_ahead(self) -> bool:
-        """Read and decode what is there without waiting, as far as there is room; return whether there may be more."""
+        """Read and decode what is there without waiting, as far as there is room; return whether there may be more to read."""
         protocol = self._protocol
         more = True
-        for _ in range(_READS_AHEAD):
+        reads = _READS_AHEAD
+        while True:
             self._decode()
             if protocol.pending:
                 self._outbound.flush()
+            if not reads:
+                break
+            reads -= 1
             if protocol.lost or protocol.violation is not None or not (self._unread.has_room or protocol.closed_here):
                 more = False
                 break

@@ -44,7 +44,8 @@ class Keeper:
     """
 
     def __init__(self, backend: Backend) -> None:
-        self._backend = backend
+        #: Where everything here comes from.
+        self.backend = backend
         self._told_to_stop = backend.told_to_stop
         self._lock = backend.lock()
         self._running = False
@@ -63,14 +64,14 @@ class Keeper:
 
     # For everybody
 
-    def attend(self, link: Watched) -> None:
-        """Look after a connection from now on; look at it now: it has something to write, or a new deadline."""
-        self._tell(self._attend, link)
+    def attend(self, link: Watched, new: bool = False) -> None:
+        """Look after a connection from now on; look at it now: it has something to write, or a new deadline.
 
-    def take_in(self, link: Watched) -> None:
-        """Look after a new connection, from the next look on if nothing has to be done for it before."""
+        :param new: whether it is just made: then the next look is early enough, unless it has a deadline before.
+            Default: ``False``.
+        """
         due = link.protocol.next_deadline()
-        self._tell(self._attend, link, wake=due is not None and due < self._backend.clock() + GRACE)
+        self._tell(self._attend, link, wake=not new or (due is not None and due < self.backend.clock() + GRACE))
 
     def forget(self, link: Watched, wait: bool = True) -> None:
         """Let go of a connection whose `finished` is set; when this returns, its socket may be closed.
@@ -78,11 +79,11 @@ class Keeper:
         :param wait: whether to wait for that; only a finalizer may not.  Default: ``True``.
         """
         if link.parked:
-            self.unpark(link)
+            self.was_read(link, link.turn)
         if not link.watched or self._orphaned:
             return  # it will not be adopted any more, and is dropped at the next look
         if wait:
-            done = self._backend.event_class()
+            done = self.backend.event_class()
             self._tell(self.let_go, link, done)
             done.wait(_FORGET_TIMEOUT)
         else:
@@ -91,17 +92,27 @@ class Keeper:
             if self._sockets is not None:
                 self._sockets.wake()
 
-    def unpark(self, link: Watched) -> None:
-        """Look at a connection again from time to time: nobody waits in receive any more."""
-        link.parked = False
-        self._unparked.append(link)
-        if not self._links:
-            try:
-                self._unparked.remove(link)  # it had ended before; behind the keeper's end nobody would take it out
-            except ValueError:
-                pass  # the keeper has done so
+    def was_read(self, link: Watched, turn: int) -> None:
+        """Take it that somebody has read a connection, and may not come back for what arrived together with what he got.
+
+        :param turn: the connection's when he began; of those that read one that was adopted only the first has to tell.
+        """
         sockets = self._sockets
-        if not self._looking and sockets is not None and not self._orphaned:
+        if sockets is None or self._orphaned:
+            link.parked = False
+        elif link.parked:
+            # He has waited in receive: look at it again from time to time.
+            link.parked = False
+            self._unparked.append(link)
+            if not self._links:
+                try:
+                    self._unparked.remove(link)  # it had ended before; behind the keeper's end nobody would take it out
+                except ValueError:
+                    pass  # the keeper has done so
+            if not self._looking:
+                sockets.wake()
+        elif link.watched and turn <= link.seen + 1:
+            self._commands.append((self._give_back, link, None))  # without the lock, as in `forget`
             sockets.wake()
 
     @property
@@ -109,11 +120,6 @@ class Keeper:
         """The connections that are looked after, or will be."""
         new = [link for command, link, _ in list(self._commands) if command == self._attend]
         return [link for link in {*list(self._links), *new} if not link.finished]
-
-    @property
-    def backend(self) -> Backend:
-        """Where everything here comes from."""
-        return self._backend
 
     def orphan(self) -> None:
         """Be of no use from now on: the process was forked, and the connections are the parent's.
@@ -155,9 +161,9 @@ class Keeper:
 
     def _start(self) -> None:
         """Start the thread; the lock is held."""
-        self._sockets = sockets = Sockets(self._backend)
-        self._next_look = self._backend.clock() + GRACE
-        thread = self._backend.thread_class(target=self._run, args=(self._sockets,))
+        self._sockets = sockets = Sockets(self.backend)
+        self._next_look = self.backend.clock() + GRACE
+        thread = self.backend.thread_class(target=self._run, args=(self._sockets,))
         if hasattr(thread, "daemon"):
             thread.daemon = True  # a connection that is left open does not keep a program from ending
         self._running = True
@@ -188,7 +194,7 @@ class Keeper:
                 self._meet_deadlines()
                 self._look_around(sockets)
                 # A selector may return without having parked, and somebody else may have to run before anything changes.
-                self._backend.sleep(0)
+                self.backend.sleep(0)
         except BaseException:
             self._lock.acquire()  # killed: the next connection starts another thread, for all of them
             raise
@@ -225,7 +231,7 @@ class Keeper:
             self._looking = True
         if self._looking and (due is None or self._next_look < due):
             due = self._next_look
-        return None if due is None else max(0.0, due - self._backend.clock())
+        return None if due is None else max(0.0, due - self.backend.clock())
 
     def _safely(self, action: Callable[..., None], link: Watched, *arguments: Any) -> None:
         """One connection's fault must not end the care for all others."""
@@ -238,7 +244,7 @@ class Keeper:
     def _take_unparked(self) -> None:
         """Look at connections again, a grace period from now."""
         if self._unparked and not self._looked:
-            self._next_look = self._backend.clock() + GRACE
+            self._next_look = self.backend.clock() + GRACE
         while self._unparked:
             link = self._unparked.popleft()
             if link in self._links:
@@ -253,7 +259,7 @@ class Keeper:
             return
         link.seen = link.turn
         if not self._looked:
-            self._next_look = self._backend.clock() + GRACE
+            self._next_look = self.backend.clock() + GRACE
         self._links.add(link)
         self._looked.add(link)
 
@@ -267,7 +273,7 @@ class Keeper:
 
     def _look_around(self, sockets: Sockets) -> None:
         """Adopt the connections that nobody has read since the last look; say goodbye to all when the process stops."""
-        now = self._backend.clock()
+        now = self.backend.clock()
         if now < self._next_look:
             return
         self._next_look = now + GRACE
@@ -290,9 +296,8 @@ class Keeper:
             link.parked = False
             if link.finished:
                 self.let_go(link)
-            elif link.needs()[0]:
-                # What was read but not decoded, or is hidden in the TLS layer, makes no socket readable.
-                self._safely(self._pump, link)
+            else:
+                self._safely(self._watch, link)
 
     def _serve(self, link: Watched, mask: int) -> None:
         if mask & selectors.EVENT_WRITE:
@@ -300,13 +305,20 @@ class Keeper:
         if mask & selectors.EVENT_READ and link.turn == link.seen:
             self._pump(link)
         else:
-            link.seen = link.turn  # somebody reads it again
-            self._watch(link, reading=False)
+            self._give_back(link)
+
+    def _give_back(self, link: Watched) -> None:
+        """Leave a connection to whoever reads it again, until two looks find that nobody does."""
+        now = self.backend.clock()
+        if self._next_look < now:  # there was nothing to look at
+            self._next_look = now + GRACE
+        link.seen = link.turn
+        self._watch(link, reading=False)
 
     def _pump(self, link: Watched) -> None:
         if link.pump():
             self._commands.append((self._pump, link, None))  # after the others had their turn
-            self._backend.sleep(0)
+            self.backend.sleep(0)
         if not link.finished:
             self._deadlines.put(link, link.protocol.next_deadline())
         self._watch(link)
@@ -320,14 +332,17 @@ class Keeper:
             mask |= selectors.EVENT_READ
         if link.finished or link not in self._links or not mask:
             self._sockets.unwatch(link)
-        else:
-            stale = self._sockets.watch(link, mask)
-            if stale is not None:
-                self.let_go(stale)
-                self._sockets.watch(link, mask)
+            return
+        if mask & selectors.EVENT_READ and not self._sockets.reads(link):
+            # What was read but not decoded, or is hidden in the TLS layer, makes no socket readable.
+            self._commands.append((self._pump, link, None))
+        stale = self._sockets.watch(link, mask)
+        if stale is not None:
+            self.let_go(stale)
+            self._sockets.watch(link, mask)
 
     def _meet_deadlines(self) -> None:
-        now = self._backend.clock()
+        now = self.backend.clock()
         first = self._deadlines.first
         if first is None or first > now:
             return

@@ -93,7 +93,7 @@ class Link:
         self._spared = 0
         self._pid = os.getpid()
         try:
-            self._keeper.take_in(self)
+            self._keeper.attend(self, new=True)
         except BaseException:  # there is nothing to make a keeper of: no descriptor, no thread
             self.finished = True
             transport.release()
@@ -108,14 +108,14 @@ class Link:
 
         :raises ConnectionClosed: the connection has ended, and every message received before was returned.
         """
-        self.turn += 1  # tells the keeper that somebody reads; two threads may well count as one
+        turn = self.turn = self.turn + 1  # tells the keeper that somebody reads; two threads may well count as one
         if timeout is None:
             try:
                 with self.read_lock:
                     return self._receive(None)
             finally:
-                if self.parked:  # as in _stop_reading
-                    self._keeper.unpark(self)
+                if self.parked or self.watched:
+                    self._keeper.was_read(self, turn)
         deadline = self._clock() + timeout
         if not acquire(self.read_lock, deadline, self._clock):
             # While messages are waiting the lock is held for a moment only, but by `close`, which stays for the peer's answer.
@@ -125,7 +125,9 @@ class Link:
         try:
             return self._receive(deadline)
         finally:
-            self._stop_reading()
+            self.read_lock.release()
+            if self.parked or self.watched:
+                self._keeper.was_read(self, turn)
 
     def _receive(self, deadline: float | None) -> str | bytes | None:
         """Return what was read ahead, or read; the read lock is held."""
@@ -202,7 +204,7 @@ class Link:
         """Let go of the read lock; the keeper may have left the connection to whoever had it (Keeper._look_around)."""
         self.read_lock.release()
         if self.parked:
-            self._keeper.unpark(self)
+            self._keeper.was_read(self, self.turn)
 
     # Sending
 
@@ -310,16 +312,20 @@ class Link:
         """Free the descriptor once nobody uses it any more; whoever still does comes here after us."""
         deadline = self._clock() + _DISPOSE_TIMEOUT if patient else 0
         if reading or acquire(self.read_lock, deadline, self._clock):
-            if not self._disposed and acquire(self.outbound.lock, deadline, self._clock):
-                if self._owns_socket:
-                    self._transport.close()
-                else:
-                    self._transport.drain()
-                    self._transport.release()
-                self._disposed = True
-                self.outbound.lock.release()
-            if not reading:
-                self._stop_reading()
+            try:
+                if not self._disposed and acquire(self.outbound.lock, deadline, self._clock):
+                    try:
+                        if self._owns_socket:
+                            self._transport.close()
+                        else:
+                            self._transport.drain()
+                            self._transport.release()
+                        self._disposed = True
+                    finally:
+                        self.outbound.lock.release()
+            finally:
+                if not reading:
+                    self._stop_reading()
 
     def disown(self) -> None:
         """Leave the connection to the process that has made it: this is a forked child's copy, and ends for who uses it (1006).

@@ -29,7 +29,7 @@ class Watched(Protocol):
     turn: int  # counts the calls of receive
     watched: bool  # its socket is in the keeper's selector
     seen: int  # `turn` when the keeper looked last
-    parked: bool  # somebody waits in receive; not looked at before he tells with `unpark` that he does not any more
+    parked: bool  # somebody waits in receive; not looked at before he tells with `was_read` that he does not any more
 
     @property
     def protocol(self) -> Clocked: ...
@@ -75,10 +75,11 @@ class Sockets:
         """Have `select` return."""
         try:
             self._wake_out.send(b"\0")
-        except (BlockingIOError, InterruptedError):
-            pass  # it has been woken often enough
         except OSError:
-            pass  # the keeper has just ended, which it does only when there is nothing to do
+            pass  # it has been woken often enough, or has just ended, which it does only when there is nothing to do
+        except BaseException:
+            self.wake()  # a signal handler's exception came first, and the keeper has to know all the same
+            raise
 
     def select(self, timeout: float | None) -> list[tuple[Watched, int]]:
         """Return the connections that are ready, and for what, after `timeout` seconds at the latest."""

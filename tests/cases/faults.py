@@ -283,7 +283,7 @@ def in_send(ws):
 
 
 def with_an_adopted_connection(ws):
-    ws._link._keeper._backend.sleep(0.6)
+    ws._link._keeper.backend.sleep(0.6)
     raise Failure
 
 

@@ -10,7 +10,7 @@ from simple_websocket.backends import resolve
 from simple_websocket.keeper import GRACE
 from tests.cases.marks import both_sides, one_plain_one_tls, one_tls_one_plain, plain_and_tls
 from tests.support import leaks
-from tests.support.wire import CLOSE, PING, PONG
+from tests.support.wire import CLOSE, PING, PONG, TEXT
 
 
 @both_sides
@@ -128,6 +128,21 @@ def test_pings_are_still_answered_once_there_is_room_again(world):
     world.sleep(0.6)
     assert [ws.receive(5) for _ in range(6)] == [str(number) for number in range(6)]
     assert peer.expect(PONG, 2).payload == b"behind them"
+
+
+@both_sides
+@plain_and_tls
+def test_a_ping_behind_a_message_is_answered_when_nobody_comes_back_for_more(world, side, tls):
+    """They arrive together, for somebody who receives the message on a connection that was the keeper's."""
+    backend = dataclasses.replace(resolve(**world.options), told_to_stop=None)  # nothing else wakes the keeper
+    ws, peer = world.open(side, tls, backend=backend)
+    for number in range(3):
+        world.sleep(0.7)  # adopted
+        receiving = world.spawn(ws.receive)
+        world.sleep(0.05)
+        peer.stream.write(peer.make(TEXT, b"a message") + peer.make(PING, b"%d" % number))
+        assert receiving.result(5) == "a message"
+        assert peer.expect(PONG, 1.5).payload == b"%d" % number
 
 
 @one_tls_one_plain
