@@ -79,7 +79,7 @@ class Keeper:
         :param wait: whether to wait for that; only a finalizer may not.  Default: ``True``.
         """
         if link.parked:
-            self.was_read(link, link.turn)
+            self.was_read(link)
         if not link.watched or self._orphaned:
             return  # it will not be adopted any more, and is dropped at the next look
         if wait:
@@ -92,11 +92,8 @@ class Keeper:
             if self._sockets is not None:
                 self._sockets.wake()
 
-    def was_read(self, link: Watched, turn: int) -> None:
-        """Take it that somebody has read a connection, and may not come back for what arrived together with what he got.
-
-        :param turn: the connection's when he began; of those that read one that was adopted only the first has to tell.
-        """
+    def was_read(self, link: Watched) -> None:
+        """Take it that somebody has read a connection, and may not come back for what arrived together with what he got."""
         sockets = self._sockets
         if sockets is None or self._orphaned:
             link.parked = False
@@ -111,8 +108,9 @@ class Keeper:
                     pass  # the keeper has done so
             if not self._looking:
                 sockets.wake()
-        elif link.watched and turn <= link.seen + 1:
+        elif link.watched and not link.told:
             self._commands.append((self._give_back, link, None))  # without the lock, as in `forget`
+            link.told = True
             sockets.wake()
 
     @property
@@ -309,6 +307,7 @@ class Keeper:
 
     def _give_back(self, link: Watched) -> None:
         """Leave a connection to whoever reads it again, until two looks find that nobody does."""
+        link.told = False
         now = self.backend.clock()
         if self._next_look < now:  # there was nothing to look at
             self._next_look = now + GRACE

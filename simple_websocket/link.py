@@ -58,7 +58,7 @@ class Link:
     __slots__ = (
         "__weakref__", "_call_keeper", "_client", "_clock", "_disposed", "_end_lock", "_inbound", "_keeper", "_owns_socket",
         "_pid", "_receive_bytes", "_spared", "_transport", "_unread", "finished", "outbound", "parked", "protocol", "read_lock",
-        "seen", "turn", "watched",
+        "seen", "told", "turn", "watched",
     )  # fmt: skip
 
     def __init__(
@@ -76,6 +76,7 @@ class Link:
         self.turn = 0
         self.seen = 0
         self.watched = False
+        self.told = False
         self.parked = False
         self.finished = False
         self._clock = backend.clock
@@ -108,26 +109,28 @@ class Link:
 
         :raises ConnectionClosed: the connection has ended, and every message received before was returned.
         """
-        turn = self.turn = self.turn + 1  # tells the keeper that somebody reads; two threads may well count as one
+        self.turn += 1  # tells the keeper that somebody reads; two threads may well count as one
         if timeout is None:
             try:
                 with self.read_lock:
                     return self._receive(None)
             finally:
                 if self.parked or self.watched:
-                    self._keeper.was_read(self, turn)
+                    self._keeper.was_read(self)
         deadline = self._clock() + timeout
         if not acquire(self.read_lock, deadline, self._clock):
             # While messages are waiting the lock is held for a moment only, but by `close`, which stays for the peer's answer.
             while not self.read_lock.acquire(timeout=_MOMENT if self._unread else 0):
                 if not self.protocol.open or not self._unread:
                     return self._unread.take_late()
+        found: str | bytes | None = ""
         try:
-            return self._receive(deadline)
+            found = self._receive(deadline)
+            return found
         finally:
             self.read_lock.release()
-            if self.parked or self.watched:
-                self._keeper.was_read(self, turn)
+            if self.parked or (self.watched and found is not None):  # else everything was decoded
+                self._keeper.was_read(self)
 
     def _receive(self, deadline: float | None) -> str | bytes | None:
         """Return what was read ahead, or read; the read lock is held."""
@@ -204,7 +207,7 @@ class Link:
         """Let go of the read lock; the keeper may have left the connection to whoever had it (Keeper._look_around)."""
         self.read_lock.release()
         if self.parked:
-            self._keeper.was_read(self, self.turn)
+            self._keeper.was_read(self)
 
     # Sending
 

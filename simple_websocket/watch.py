@@ -22,13 +22,15 @@ class Clocked(Protocol):
 
 
 class Watched(Protocol):
-    """What the keeper needs of a connection; the `Link` of ``link.py`` is one.  Only the keeper writes the last three."""
+    """What the keeper needs of a connection; the `Link` of ``link.py`` is one.  The last four are the keeper's, but that
+    `Keeper.was_read` writes the last two."""
 
     finished: bool  # it has ended, or somebody is ending it
     read_lock: Lock  # held by whoever reads
     turn: int  # counts the calls of receive
     watched: bool  # its socket is in the keeper's selector
     seen: int  # `turn` when the keeper looked last
+    told: bool  # it was read by somebody after its adoption, and the keeper has been told
     parked: bool  # somebody waits in receive; not looked at before he tells with `was_read` that he does not any more
 
     @property
