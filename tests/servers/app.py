@@ -228,4 +228,4 @@ def socket_of(ws):
 
 
 def backend_of(ws):
-    return ws._link._keeper._backend
+    return ws._link._keeper.backend
