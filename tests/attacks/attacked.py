@@ -64,7 +64,7 @@ def application(environ, start_response):
 
 def backend_of(ws):
     # No part of the public surface: an application knows its own sleep.
-    return ws._link._keeper._backend
+    return ws._link._keeper.backend
 
 
 def werkzeug(port):
