@@ -147,9 +147,9 @@ def the_lock_is_kept() -> Patch:
 
 
 @looks_like(r"a ping .*was not answered|the end of the connection was not noticed|left after")
-def nobody_unparks() -> Patch:
+def nobody_tells_that_he_has_read() -> Patch:
     """The keeper leaves a connection to whoever reads it, and is not told when he stops."""
-    return link.Link, "_stop_reading", lambda self: self.read_lock.release()
+    return keeper.Keeper, "was_read", lambda self, link: None
 
 
 @contextmanager
