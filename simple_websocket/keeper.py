@@ -306,7 +306,7 @@ class Keeper:
             self._give_back(link)
 
     def _give_back(self, link: Watched) -> None:
-        """Leave a connection to whoever reads it again, until two looks find that nobody does."""
+        """Leave a connection to whoever reads it again, until a look finds that nobody does."""
         link.told = False
         now = self.backend.clock()
         if self._next_look < now:  # there was nothing to look at

@@ -23,7 +23,6 @@ from .stage import closed, every_client, every_kind, read_headers, task, until
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc, and packets are dropped by Linux")
 
 SLACK = 16 * MIB
-
 DEFLATE = ("Sec-WebSocket-Extensions: permessage-deflate",)
 
 some_kinds = pytest.mark.parametrize("kind", ["aiohttp", "client-tls"])
