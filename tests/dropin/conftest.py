@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import ssl
 import time
+import warnings
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +19,10 @@ from .entries import Entry
 __all__ = ["certificates", "pytest_runtest_makereport", "run"]
 
 PATIENCE = 10.0  # seconds
+
+# python-engineio's client leaves a socket to the collector when its two threads end a connection at the same moment,
+# and aiohttp's session its TLS transport.
+LEFT_BEHIND = "unclosed (<ssl.SSLS|<socket.s|transport)"
 
 
 class Running(WebServer):
@@ -45,14 +49,15 @@ def eventually(condition: Callable[[], Any], complaint: str, within: float = PAT
     return value
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """The collector comes in tests, between them and behind the last, where marks of the tests would not count."""
+    config.addinivalue_line("filterwarnings", f"ignore:{LEFT_BEHIND}:ResourceWarning")
+    warnings.filterwarnings("ignore", LEFT_BEHIND, ResourceWarning)
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """All modules' tests of a server one after the other, so that it is started once."""
-    for item in items:
-        if Path(__file__).parent in item.path.parents:
-            # python-engineio's client leaves a socket to the collector when its two threads end a connection at the same moment,
-            # and aiohttp's session its TLS transport.
-            item.add_marker(pytest.mark.filterwarnings("ignore:unclosed (<ssl.SSLS|<socket.s|transport):ResourceWarning"))
     places = {number: entry for number, item in enumerate(items) if (entry := _entry_of(item))}
     order = {entry: number for number, entry in reversed(list(enumerate(places.values())))}
     sorted_items = [items[number] for number in sorted(places, key=lambda number: order[places[number]])]
