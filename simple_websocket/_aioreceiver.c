@@ -3,7 +3,7 @@
  * asyncio's own have the event loop see to that at its next turn, which costs a tenth of a small message.  This has what a task
  * asks of a future that it waits for, and no more.  Belongs to the event loop's thread.
  *
- * Built where there is a compiler and never needed: see aiowaiting.py.
+ * Part of _aiospeedups; see aiowaiting.py.
  */
 
 #include <Python.h>
@@ -280,37 +280,6 @@ static PyType_Slot slots[] = {
     {0, NULL},
 };
 
-static PyType_Spec spec = {
-    "simple_websocket._aioreceiver.Receiver", sizeof(Receiver), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC, slots,
+PyType_Spec receiver_spec = {
+    "simple_websocket._aiospeedups.Receiver", sizeof(Receiver), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC, slots,
 };
-
-static int
-execute(PyObject *module)
-{
-    PyObject *type = PyType_FromModuleAndSpec(module, &spec, NULL);
-    int failed = type == NULL || PyModule_AddType(module, (PyTypeObject *)type) < 0;
-
-    Py_XDECREF(type);
-    return failed ? -1 : 0;
-}
-
-static PyModuleDef_Slot module_slots[] = {
-    {Py_mod_exec, execute},
-#if PY_VERSION_HEX >= 0x030C0000
-    {Py_mod_multiple_interpreters, Py_MOD_PER_INTERPRETER_GIL_SUPPORTED},
-#endif
-#if PY_VERSION_HEX >= 0x030D0000
-    {Py_mod_gil, Py_MOD_GIL_NOT_USED},
-#endif
-    {0, NULL},
-};
-
-static struct PyModuleDef definition = {
-    PyModuleDef_HEAD_INIT, "_aioreceiver", NULL, 0, NULL, module_slots, NULL, NULL, NULL,
-};
-
-PyMODINIT_FUNC
-PyInit__aioreceiver(void)
-{
-    return PyModuleDef_Init(&definition);
-}

@@ -109,7 +109,7 @@ class AioLink(asyncio.BufferedProtocol):
         self._clock = time.monotonic  # uvloop's clock only counts milliseconds
         self._transport: Any = None
         self._inbound = AioInbound()
-        self._outbound = AioOutbound(protocol, self._end_if_closed)
+        self._outbound = AioOutbound(protocol, client, self._end_if_closed)
         self._ended = False
         self._turn_due = False
         self._streak = 0
@@ -251,8 +251,10 @@ class AioLink(asyncio.BufferedProtocol):
 
     def send(self, data: Any) -> Coroutine[Any, Any, None] | None:
         """Send one message, whole; what is to be awaited while the peer is slow is returned."""
-        outbound = self._outbound
-        outbound.write(self.protocol.send(data if type(data) is str else payload_of(data)))
+        outbound, protocol = self._outbound, self.protocol
+        plain = (type(data) is str or type(data) is bytes) and protocol.open and len(data) < protocol.plain_below
+        if not (plain and outbound.send(data)):
+            outbound.write(protocol.send(data if type(data) is str else payload_of(data)))
         return None if outbound.writable else outbound.drained()
 
     def post(self, message: PreparedMessage) -> bool:

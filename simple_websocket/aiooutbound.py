@@ -7,11 +7,14 @@ nothing.
 from __future__ import annotations
 
 import asyncio
+import os
+from asyncio import selector_events
 from collections.abc import Callable
 from typing import Any
 
 from .aiowaiting import Waiters
 from .protocol.connection import Protocol
+from .protocol.masking import new_key
 from .protocol.outbox import Frame, Outbox
 
 __all__ = ["AioOutbound"]
@@ -19,23 +22,41 @@ __all__ = ["AioOutbound"]
 # A large frame goes to the transport in parts of this size, as fast as the peer takes them: what the transport keeps it copies.
 _PART = 256 * 1024
 
+# Makes the frame of a small message and sends it, in C: ``(fd, data, key)``.  Returns what the socket did not take; `None` when
+# nothing was sent: the socket takes nothing, or the message is none for this.
+send_message: Callable[[int, str | bytes, bytes], bytes | None] | None = None
+
+if not os.environ.get("SIMPLE_WEBSOCKET_PURE"):
+    try:
+        from ._aiospeedups import send_message  # type: ignore[import-not-found, no-redef, assignment, unused-ignore]
+    except ImportError:
+        pass  # there was no compiler
+
+# asyncio's own over TCP, which gives the socket what it is given: it may be gone round while it keeps nothing.
+_PLAIN_TRANSPORT = getattr(selector_events, "_SelectorSocketTransport", None)
+
 
 class AioOutbound:
     """Hands frames to the transport, complete and in order, from any number of tasks.
 
     :param protocol: the connection's state machine, of which this uses the outbound half.
+    :param client: whether this side is the client, which masks what it sends.
     :param emptied: called when everything has been handed over.
     """
 
     __slots__ = (
-        "_backlog", "_emptied", "_loop", "_outbox", "_progress", "_protocol", "_senders", "_taken", "_transport", "_written",
-        "writable",
+        "_backlog", "_client", "_emptied", "_fd", "_loop", "_outbox", "_progress", "_protocol", "_senders", "_straight", "_taken",
+        "_transport", "_written", "writable",
     )  # fmt: skip
 
-    def __init__(self, protocol: Protocol, emptied: Callable[[], None]) -> None:
+    def __init__(self, protocol: Protocol, client: bool, emptied: Callable[[], None]) -> None:
         self._protocol = protocol
+        self._client = client
         self._emptied = emptied
         self._transport: Any = None
+        # The socket, when a message may be sent straight to it if nothing waits before it; and whether nothing does.
+        self._fd = -1
+        self._straight = False
         self._loop = asyncio.get_running_loop()
         self._outbox = Outbox()
         self._senders = Waiters()
@@ -55,6 +76,24 @@ class AioOutbound:
     def start(self, transport: Any) -> None:
         """Take the transport."""
         self._transport = transport
+        if send_message is not None and type(transport) is _PLAIN_TRANSPORT:
+            self._fd = transport.get_extra_info("socket").fileno()
+
+    def send(self, data: str | bytes) -> bool:
+        """Send a small message without compression at once; return whether that was done, or it is to be written as a frame."""
+        if not (self._straight or self._nothing_waits()):
+            return False
+        rest = send_message(self._fd, data, new_key() if self._client else b"")  # type: ignore[misc]
+        if rest is None:
+            return False
+        if rest:
+            self.write(rest)
+        return True
+
+    def _nothing_waits(self) -> bool:
+        if self._fd >= 0 and self.writable and not self._outbox:
+            self._straight = not self._transport.get_write_buffer_size()
+        return self._straight
 
     def write(self, frame: Frame) -> None:
         """Take a frame, behind what is waiting already."""
@@ -65,8 +104,10 @@ class AioOutbound:
                 return  # asyncio would log it
             if self.writable and not self._outbox:
                 self._written += len(frame)
+                self._straight = False
                 self._transport.write(frame)
                 return
+        self._straight = False
         self._outbox.put(frame)
         self._pump()
 
@@ -100,6 +141,8 @@ class AioOutbound:
     def end(self) -> None:
         """Write nothing more: the transport is gone."""
         self._transport = None
+        self._fd = -1  # it is about to be closed, and to be somebody else's
+        self._straight = False
         self._outbox.clear()
         self._senders.wake_all()
 

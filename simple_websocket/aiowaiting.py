@@ -19,7 +19,7 @@ Receiver: Any = None
 
 if not os.environ.get("SIMPLE_WEBSOCKET_PURE"):
     try:
-        from ._aioreceiver import Receiver  # type: ignore[import-not-found, no-redef, unused-ignore]
+        from ._aiospeedups import Receiver  # type: ignore[import-not-found, no-redef, unused-ignore]
     except ImportError:
         pass  # there was no compiler
 

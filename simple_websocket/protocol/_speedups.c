@@ -8,16 +8,6 @@
 
 #include "_speedups.h"
 
-/* Since Python 3.12 every string is. */
-#if PY_VERSION_HEX < 0x030C0000
-#define IS_READY(text) PyUnicode_IS_READY(text)
-#else
-#define IS_READY(text) 1
-#endif
-
-#define FINAL_TEXT 0x81
-#define FINAL_BINARY 0x82
-
 static PyObject *
 masked(const unsigned char *in, Py_ssize_t size, const unsigned char *key)
 {
@@ -174,54 +164,29 @@ sole_message(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
 static PyObject *
 whole_frame(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
 {
-    const unsigned char *payload;
-    Py_ssize_t size, header, keyed;
+    Message message;
+    Py_ssize_t header, keyed;
     PyObject *frame;
-    unsigned char first, mask_bit, *out;
+    unsigned char *out;
 
     if (nargs != 2 || !PyBytes_Check(args[1]) || (PyBytes_GET_SIZE(args[1]) != 4 && PyBytes_GET_SIZE(args[1]) != 0)) {
         PyErr_SetString(PyExc_TypeError, "whole_frame(data, key: bytes)");
         return NULL;
     }
-    if (PyUnicode_Check(args[0]) && IS_READY(args[0]) && PyUnicode_IS_ASCII(args[0])) {
-        first = FINAL_TEXT;
-        payload = PyUnicode_1BYTE_DATA(args[0]);
-        size = PyUnicode_GET_LENGTH(args[0]);
-    } else if (PyBytes_Check(args[0])) {
-        first = FINAL_BINARY;
-        payload = (const unsigned char *)PyBytes_AS_STRING(args[0]);
-        size = PyBytes_GET_SIZE(args[0]);
-    } else {
-        Py_RETURN_NONE;
-    }
-    if (size > LARGE)
+    if (!look_at(args[0], &message))
         Py_RETURN_NONE;
     keyed = PyBytes_GET_SIZE(args[1]);
-    mask_bit = keyed ? 0x80 : 0;
-    header = size < 126 ? 2 : size < 65536 ? 4 : 10;
-    frame = PyBytes_FromStringAndSize(NULL, header + keyed + size);
+    header = header_size(message.size);
+    frame = PyBytes_FromStringAndSize(NULL, header + keyed + message.size);
     if (frame == NULL)
         return NULL;
     out = (unsigned char *)PyBytes_AS_STRING(frame);
-    out[0] = first;
-    if (header == 2) {
-        out[1] = (unsigned char)(mask_bit | size);
-    } else if (header == 4) {
-        out[1] = mask_bit | 126;
-        out[2] = (unsigned char)(size >> 8);
-        out[3] = (unsigned char)size;
-    } else {
-        memset(out + 1, 0, 9);
-        out[1] = mask_bit | 127;
-        out[7] = (unsigned char)(size >> 16);
-        out[8] = (unsigned char)(size >> 8);
-        out[9] = (unsigned char)size;
-    }
+    put_header(out, &message, keyed != 0);
     if (keyed) {
         memcpy(out + header, PyBytes_AS_STRING(args[1]), 4);
-        mask(out + header + 4, payload, size, out + header);
+        mask(out + header + 4, message.payload, message.size, out + header);
     } else {
-        memcpy(out + header, payload, size);
+        memcpy(out + header, message.payload, message.size);
     }
     return frame;
 }

@@ -23,6 +23,7 @@ failed (section 7.1.7) or lost is CLOSED at the end of the stream or when `abort
 
 from __future__ import annotations
 
+import sys
 from enum import Enum
 from typing import NamedTuple
 
@@ -73,7 +74,7 @@ class Protocol:
     __slots__ = (
         "_answers", "_assembler", "_client", "_close_by", "_close_timeout", "_deaf", "_deflater", "_fail_by", "_keepalive",
         "_pings", "close_received", "close_sent", "closed_here", "decoder", "defers_failures", "departure", "failure", "heard",
-        "latency", "lost", "open", "pending", "violation",
+        "latency", "lost", "open", "pending", "plain_below", "violation",
     )  # fmt: skip
 
     def __init__(
@@ -86,6 +87,8 @@ class Protocol:
     ) -> None:
         self._client = client
         self._deflater = None if deflate is None else deflate.deflater()
+        #: Messages of fewer bytes are sent as they are.
+        self.plain_below = sys.maxsize if self._deflater is None else self._deflater.threshold
         self._assembler = MessageAssembler(max_message_size, None if deflate is None else deflate.inflater())
         #: Knows where to read, and how much: `buffer`, `expected`, `span`.
         self.decoder = FrameDecoder(not client, deflate is not None, self._assembler.announce, max_message_size)
@@ -232,7 +235,7 @@ class Protocol:
         if deflater is None:
             return encode_message(data, self._client)
         opcode, payload = (TEXT, data.encode()) if isinstance(data, str) else (BINARY, data)
-        if len(payload) < deflater.threshold:
+        if len(payload) < self.plain_below:
             return encode(opcode, payload, self._client)
         return encode(opcode, deflater.deflate(payload), self._client, RSV1)
 

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 import trustme
 
-from simple_websocket import aiowaiting
+from simple_websocket import aiooutbound, aiowaiting
 from tests.asyncio.stage import Stage, Tls
 
 try:
@@ -34,17 +34,18 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         without = pytest.mark.skipif(uvloop is None, reason="uvloop is not installed")
         metafunc.fixturenames.append("loop_kind")
         metafunc.parametrize("loop_kind", ["asyncio", pytest.param("uvloop", marks=without)])
-    if metafunc.module.__name__.rpartition(".")[2] in ("test_receive", "test_cancel", "test_turns"):
+    if metafunc.module.__name__.rpartition(".")[2] in ("test_receive", "test_cancel", "test_turns", "test_flow"):
         built = pytest.mark.skipif(aiowaiting.Receiver is None, reason="not built here")
-        metafunc.fixturenames.append("receivers")
-        metafunc.parametrize("receivers", ["futures", pytest.param("in-c", marks=built)])
+        metafunc.fixturenames.append("language")
+        metafunc.parametrize("language", ["in-python", pytest.param("in-c", marks=built)])
 
 
 @pytest.fixture(autouse=True)
-def _receivers(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a call of receive() waits for: a future of asyncio's, or the one in C that has its task go on at once."""
-    if hasattr(request.node, "callspec") and request.node.callspec.params.get("receivers") == "futures":
+def _language(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With or without what is done in C: a future that has its task go on at once, and sending."""
+    if hasattr(request.node, "callspec") and request.node.callspec.params.get("language") == "in-python":
         monkeypatch.setattr(aiowaiting, "Receiver", None)
+        monkeypatch.setattr(aiooutbound, "send_message", None)
 
 
 def pytest_configure(config: pytest.Config) -> None:

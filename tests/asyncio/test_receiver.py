@@ -7,7 +7,7 @@ import weakref
 
 import pytest
 
-Receiver = pytest.importorskip("simple_websocket._aioreceiver", reason="not built here").Receiver
+Receiver = pytest.importorskip("simple_websocket._aiospeedups", reason="not built here").Receiver
 
 
 async def started(receiver):
