@@ -1,12 +1,14 @@
 """The keeper: one background thread or greenlet for each backend, which looks after connections while nobody reads them.
 
 It answers pings, notices a close, sends keepalive pings, enforces deadlines, buffers messages up to a bound, and says goodbye
-to everybody when the process is told to stop.  Reading is
-the business of the caller of ``receive``; the keeper only *adopts* a connection that nobody has read for a grace period, and
-lets it go as soon as somebody reads it again.
+to everybody when the process is told to stop.
 
-Who may touch what: `_links`, `_deadlines` and `_sockets` belong to the keeper's own thread.  `_commands` is a deque that anybody
-appends to; `_lock` guards starting and ending the thread.
+Reading is the business of the caller of ``receive``.  The keeper looks from time to time whether a connection is read, until
+it can leave it to somebody: to a receiver who waits, or to itself, when nobody has read it for a grace period: then it *adopts*
+it.  Whoever reads a connection that is left to somebody tells the keeper, once, and it is looked at again.
+
+Who may touch what: `_links`, `_looked`, `_due`, `_deadlines` and `_sockets` belong to the keeper's own thread.  `_commands` and
+`_returned` are deques that anybody appends to; `_lock` guards starting and ending the thread.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from .backends import Backend, Event
-from .watch import Deadlines, Sockets, Watched
+from .watch import KEEPER, NOBODY, RECEIVER, Deadlines, Sockets, Watched
 
 __all__ = ["GRACE", "Keeper", "all_keepers", "keeper_for"]
 
@@ -52,10 +54,13 @@ class Keeper:
         self._orphaned = False
         self._commands: deque[tuple[Callable[[Watched], None], Watched, Event | None]] = deque()
         self._links: set[Watched] = set()
-        # Those of them that are not parked: in most programs few of many, so that idle connections cost nothing.
+        # Those of them that are left to nobody: in most programs few of many, so that idle connections cost nothing.
         self._looked: set[Watched] = set()
-        self._unparked: deque[Watched] = deque()
-        # Whether there will be a look by itself; who unparks a connection wakes the keeper when there will not.
+        # Those to read in this round: readable, just adopted, or not read to the end in the last one.
+        self._due: set[Watched] = set()
+        # Those that were read after they had been left to somebody.
+        self._returned: deque[Watched] = deque()
+        # Whether there will be a look by itself; who returns a connection wakes the keeper when there will not.
         self._looking = True
         self._deadlines_met = 0.0
         self._deadlines = Deadlines()
@@ -78,7 +83,7 @@ class Keeper:
 
         :param wait: whether to wait for that; only a finalizer may not.  Default: ``True``.
         """
-        if link.parked:
+        if link.left_to == RECEIVER:
             self.was_read(link)
         if not link.watched or self._orphaned:
             return  # it will not be adopted any more, and is dropped at the next look
@@ -94,23 +99,17 @@ class Keeper:
 
     def was_read(self, link: Watched) -> None:
         """Take it that somebody has read a connection, and may not come back for what arrived together with what he got."""
+        try:
+            link.left_to = NOBODY
+        finally:
+            self._returned.append(link)
         sockets = self._sockets
-        if sockets is None or self._orphaned:
-            link.parked = False
-        elif link.parked:
-            # He has waited in receive: look at it again from time to time.
-            link.parked = False
-            self._unparked.append(link)
-            if not self._links:
-                try:
-                    self._unparked.remove(link)  # it had ended before; behind the keeper's end nobody would take it out
-                except ValueError:
-                    pass  # the keeper has done so
-            if not self._looking:
-                sockets.wake()
-        elif link.watched and not link.told:
-            self._commands.append((self._give_back, link, None))  # without the lock, as in `forget`
-            link.told = True
+        if not self._links or sockets is None:
+            try:
+                self._returned.remove(link)  # it had ended before; behind the keeper's end nobody would take it out
+            except ValueError:
+                pass  # the keeper has done so
+        elif not self._looking and not self._orphaned:
             sockets.wake()
 
     @property
@@ -181,14 +180,16 @@ class Keeper:
                 if self._orphaned:
                     continue
                 self._looking = True
-                self._take_unparked()
+                self._take_returned(sockets)
                 for link, mask in ready:
                     self._safely(self._serve, link, mask)
-                for _ in range(len(self._commands)):  # what they append is for the next round: a flood has always more
+                for _ in range(len(self._commands)):  # what comes meanwhile is for the next round
                     command, link, done = self._commands.popleft()
                     self._safely(command, link)
                     if done is not None:
                         done.set()
+                for link in list(self._due):  # the same: a flood has always more
+                    self._safely(self._pump, link)
                 self._meet_deadlines()
                 self._look_around(sockets)
                 # A selector may return without having parked, and somebody else may have to run before anything changes.
@@ -197,8 +198,11 @@ class Keeper:
             self._lock.acquire()  # killed: the next connection starts another thread, for all of them
             raise
         finally:
-            if not self._links:  # there are some when it was killed
-                self._unparked.clear()
+            if not self._links:
+                self._returned.clear()
+            for link in self._links:  # it was killed
+                if link.left_to == KEEPER:
+                    self._look_at(link)
             try:
                 sockets.close()
             finally:
@@ -221,11 +225,11 @@ class Keeper:
         if due is not None:
             # Thousands of keepalives are met some at a time.
             due = max(due, self._deadlines_met + _PAUSE)
-        self._looking = self._told_to_stop is not None or sockets.count < len(self._looked)
+        self._looking = self._told_to_stop is not None or bool(self._looked)
         # Only now, because who adds one does not wake us while there will be a look.
-        if self._commands:
+        if self._commands or self._due:
             return 0
-        if not self._looking and self._unparked:
+        if not self._looking and self._returned:
             self._looking = True
         if self._looking and (due is None or self._next_look < due):
             due = self._next_look
@@ -239,14 +243,21 @@ class Keeper:
             logger.exception("a connection failed while it was looked after")
             self.let_go(link)
 
-    def _take_unparked(self) -> None:
-        """Look at connections again, a grace period from now."""
-        if self._unparked and not self._looked:
+    def _look_at(self, link: Watched) -> None:
+        """Look at a connection from time to time, beginning a grace period from now or before."""
+        link.left_to = NOBODY
+        if not self._looked:
             self._next_look = self.backend.clock() + GRACE
-        while self._unparked:
-            link = self._unparked.popleft()
-            if link in self._links:
-                self._looked.add(link)
+        self._looked.add(link)
+
+    def _take_returned(self, sockets: Sockets) -> None:
+        """Look again at connections that somebody has read."""
+        while self._returned:
+            link = self._returned.popleft()
+            if sockets.reads(link):
+                self._safely(self._watch, link, False)
+            elif link in self._links:
+                self._look_at(link)
 
     def _attend(self, link: Watched) -> None:
         if link.finished:
@@ -256,15 +267,14 @@ class Keeper:
             self._watch(link)
             return
         link.seen = link.turn
-        if not self._looked:
-            self._next_look = self.backend.clock() + GRACE
         self._links.add(link)
-        self._looked.add(link)
+        self._look_at(link)
 
     def let_go(self, link: Watched) -> None:
         """Forget a connection; only for the keeper's own thread."""
         self._links.discard(link)
         self._looked.discard(link)
+        self._due.discard(link)
         self._deadlines.drop(link)
         assert self._sockets is not None
         self._sockets.unwatch(link)
@@ -278,20 +288,16 @@ class Keeper:
         if self._told_to_stop is not None and self._told_to_stop():
             for link in self.links:
                 self._safely(type(link).go_away, link)
-        if sockets.count == len(self._looked):
-            return
         for link in list(self._looked):
-            if sockets.reads(link):
-                continue  # what is watched for writing only has still to be adopted
             if link.turn != link.seen and not link.finished:
                 link.seen = link.turn
                 continue
             # Set before asking: who lets go of the lock, or ends the connection, looks at it afterwards.
-            link.parked = True
+            link.left_to = RECEIVER
             if link.read_lock.locked() and not link.finished:
                 self._looked.discard(link)
                 continue
-            link.parked = False
+            link.left_to = NOBODY
             if link.finished:
                 self.let_go(link)
             else:
@@ -300,23 +306,20 @@ class Keeper:
     def _serve(self, link: Watched, mask: int) -> None:
         if mask & selectors.EVENT_WRITE:
             link.pump(reading=False, writing=True)
-        if mask & selectors.EVENT_READ and link.turn == link.seen:
-            self._pump(link)
+        if not mask & selectors.EVENT_READ:
+            self._watch(link)
+        elif link.turn == link.seen:
+            self._due.add(link)
         else:
-            self._give_back(link)
-
-    def _give_back(self, link: Watched) -> None:
-        """Leave a connection to whoever reads it again, until a look finds that nobody does."""
-        link.told = False
-        now = self.backend.clock()
-        if self._next_look < now:  # there was nothing to look at
-            self._next_look = now + GRACE
-        link.seen = link.turn
-        self._watch(link, reading=False)
+            link.seen = link.turn  # somebody reads it again
+            self._watch(link, reading=False)
 
     def _pump(self, link: Watched) -> None:
+        if link not in self._due:
+            return  # let go of meanwhile
+        self._due.discard(link)
         if link.pump():
-            self._commands.append((self._pump, link, None))  # after the others had their turn
+            self._due.add(link)  # after the others had their turn
             self.backend.sleep(0)
         if not link.finished:
             self._deadlines.put(link, link.protocol.next_deadline())
@@ -329,16 +332,21 @@ class Keeper:
         mask = selectors.EVENT_WRITE if needs_writing else 0
         if reading and needs_reading and link.turn == link.seen:
             mask |= selectors.EVENT_READ
+        was_reading = self._sockets.reads(link)
         if link.finished or link not in self._links or not mask:
             self._sockets.unwatch(link)
-            return
-        if mask & selectors.EVENT_READ and not self._sockets.reads(link):
-            # What was read but not decoded, or is hidden in the TLS layer, makes no socket readable.
-            self._commands.append((self._pump, link, None))
-        stale = self._sockets.watch(link, mask)
-        if stale is not None:
-            self.let_go(stale)
-            self._sockets.watch(link, mask)
+        else:
+            if mask & selectors.EVENT_READ and not was_reading:
+                link.left_to = KEEPER
+                self._looked.discard(link)
+                self._due.add(link)  # what was read but not decoded, or is hidden in the TLS layer, makes no socket readable
+                was_reading = True
+            stale = self._sockets.watch(link, mask)
+            if stale is not None:
+                self.let_go(stale)
+                self._sockets.watch(link, mask)
+        if was_reading and link in self._links and not self._sockets.reads(link):
+            self._look_at(link)
 
     def _meet_deadlines(self) -> None:
         now = self.backend.clock()

@@ -22,6 +22,7 @@ from .protocol.connection import Pong, Protocol, State
 from .protocol.payload import payload_of
 from .protocol.unread import Unread
 from .transport import Transport
+from .watch import NOBODY, RECEIVER
 
 __all__ = ["Link"]
 
@@ -57,8 +58,8 @@ class Link:
 
     __slots__ = (
         "__weakref__", "_call_keeper", "_client", "_clock", "_disposed", "_end_lock", "_inbound", "_keeper", "_owns_socket",
-        "_pid", "_receive_bytes", "_spared", "_transport", "_unread", "finished", "outbound", "parked", "protocol", "read_lock",
-        "seen", "told", "turn", "watched",
+        "_pid", "_receive_bytes", "_spared", "_transport", "_unread", "finished", "left_to", "outbound", "protocol", "read_lock",
+        "seen", "turn", "watched",
     )  # fmt: skip
 
     def __init__(
@@ -76,8 +77,7 @@ class Link:
         self.turn = 0
         self.seen = 0
         self.watched = False
-        self.told = False
-        self.parked = False
+        self.left_to = NOBODY
         self.finished = False
         self._clock = backend.clock
         self._transport = transport
@@ -115,7 +115,7 @@ class Link:
                 with self.read_lock:
                     return self._receive(None)
             finally:
-                if self.parked or self.watched:
+                if self.left_to:
                     self._keeper.was_read(self)
         deadline = self._clock() + timeout
         if not acquire(self.read_lock, deadline, self._clock):
@@ -129,7 +129,7 @@ class Link:
             return found
         finally:
             self.read_lock.release()
-            if self.parked or (self.watched and found is not None):  # else everything was decoded
+            if self.left_to == RECEIVER or (self.left_to and found is not None):  # else everything was decoded
                 self._keeper.was_read(self)
 
     def _receive(self, deadline: float | None) -> str | bytes | None:
@@ -206,7 +206,7 @@ class Link:
     def _stop_reading(self) -> None:
         """Let go of the read lock; the keeper may have left the connection to whoever had it (Keeper._look_around)."""
         self.read_lock.release()
-        if self.parked:
+        if self.left_to == RECEIVER:
             self._keeper.was_read(self)
 
     # Sending

@@ -12,7 +12,11 @@ from typing import Any, Protocol
 
 from .backends import Backend, Lock
 
-__all__ = ["Deadlines", "Sockets", "Watched"]
+__all__ = ["KEEPER", "NOBODY", "RECEIVER", "Deadlines", "Sockets", "Watched"]
+
+#: To whom reading a connection is left: to nobody, so the keeper looks at it from time to time; to who waits in receive; to the
+#: keeper, who has adopted it.
+NOBODY, RECEIVER, KEEPER = 0, 1, 2
 
 
 class Clocked(Protocol):
@@ -22,16 +26,15 @@ class Clocked(Protocol):
 
 
 class Watched(Protocol):
-    """What the keeper needs of a connection; the `Link` of ``link.py`` is one.  The last four are the keeper's, but that
-    `Keeper.was_read` writes the last two."""
+    """What the keeper needs of a connection; the `Link` of ``link.py`` is one.  The last three are the keeper's, but that
+    `Keeper.was_read` takes the last one back."""
 
     finished: bool  # it has ended, or somebody is ending it
     read_lock: Lock  # held by whoever reads
     turn: int  # counts the calls of receive
     watched: bool  # its socket is in the keeper's selector
     seen: int  # `turn` when the keeper looked last
-    told: bool  # it was read by somebody after its adoption, and the keeper has been told
-    parked: bool  # somebody waits in receive; not looked at before he tells with `was_read` that he does not any more
+    left_to: int  # NOBODY, RECEIVER or KEEPER; while it is somebody, who reads it tells with `was_read`
 
     @property
     def protocol(self) -> Clocked: ...
@@ -63,11 +66,6 @@ class Sockets:
         #: Whether this is a forked child's copy.  What the kernel keeps for the selector is the parent's too, and so is the byte
         #: that wakes it: such a copy may be closed and nothing else.
         self.orphaned = False
-
-    @property
-    def count(self) -> int:
-        """How many connections are watched for reading."""
-        return len(self._read)
 
     def reads(self, link: Watched) -> bool:
         """Whether a connection is watched for reading."""

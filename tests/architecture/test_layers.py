@@ -53,7 +53,7 @@ MAY_IMPORT = {
     "keeper.py": ["errors", "backends", "transport", "watch"],
     "outbound.py": ["errors", "backends", "protocol", "transport"],
     "inbound.py": ["protocol", "transport", "outbound"],
-    "link.py": ["errors", "backends", "protocol", "transport", "keeper", "outbound", "inbound"],
+    "link.py": ["errors", "backends", "protocol", "transport", "watch", "keeper", "outbound", "inbound"],
     "handover.py": ["errors", "link", "stopping"],
     "sync.py": ["errors", "backends", "protocol", "options", "transport", "wsgi", "dial", "keeper", "link", "handover"],
     "going_away.py": ["keeper", "stopping", "sync"],

@@ -84,9 +84,9 @@ class Pipe:
         return self._weather.capacity - self._in_flight - len(self.arrived)
 
     @property
-    def held_for(self) -> float:
-        """Seconds until all that was written has arrived."""
-        return max(0.0, self._last - self._scheduler.now)
+    def latest(self) -> float:
+        """When the last of what was written has arrived, or will."""
+        return self._last
 
     # The writer's end
 

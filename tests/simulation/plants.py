@@ -70,7 +70,7 @@ def cleared_after_the_check() -> Patch:
     def patience(self: Any, sockets: Any) -> Any:
         timeout = original(self, sockets)
         for _ in range(5):
-            self._backend.sleep(0)
+            self.backend.sleep(0)
         try:
             sockets._wake_in.recv(4096)
         except OSError:

@@ -178,14 +178,15 @@ class Program:
         return True
 
     def _wait_for_the_network(self, condition: Callable[[], bool], seconds: float, peer: ScriptedPeer) -> bool:
-        """Wait for it that long, beside the time for which the network holds something back."""
+        """Wait for it that long, from when the network has last brought something: it may hold back several, one by one."""
         for _ in range(10):
+            since = self.scheduler.now
             if self._wait_for(condition, seconds):
                 return True
-            held = max(pipe.held_for for pipe in peer.pipes)
-            if not held:
+            latest = max(pipe.latest for pipe in peer.pipes)
+            if latest <= since:
                 break
-            self._wait_for(condition, held)
+            self._wait_for(condition, latest - self.scheduler.now)
         return condition()
 
     def _look_at_the_receivers(self, connection: Connection) -> None:
