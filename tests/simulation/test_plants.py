@@ -15,7 +15,7 @@ def test_a_planted_bug_is_found(plant):
     others = {}
     with planted(plant):
         for seed, what in sweep(range(SEEDS)):
-            if looks.search(what):
+            if looks.search(what) and "Error: " not in what:  # a plant that does not fit the code any more crashes
                 break
             others[seed] = what.splitlines()[0]
         else:
