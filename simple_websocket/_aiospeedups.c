@@ -94,29 +94,33 @@ send_frame(int fd, const Message *message, const unsigned char *key)
 }
 #endif
 
-/* send_message(fd, data, key): send the frame of a small message, bytes or ASCII text, to a socket; what the socket did not take is
- * returned.  None for everything else, a socket that takes nothing or has failed among it: then nothing was sent.  The key is empty for a
- * server, which does not mask. */
+/* send_message(sock, data, key): send the frame of a small message, bytes or ASCII text; what the socket did not take is returned.
+ * None for everything else, a socket that takes nothing or has failed among it: then nothing was sent.  The key is empty for a server,
+ * which does not mask. */
 static PyObject *
 send_message(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
 {
     Message message;
-    long fd;
+    int fd;
 
     if (nargs != 3 || !PyBytes_Check(args[2]) || (PyBytes_GET_SIZE(args[2]) != 4 && PyBytes_GET_SIZE(args[2]) != 0)) {
-        PyErr_SetString(PyExc_TypeError, "send_message(fd, data, key: bytes)");
+        PyErr_SetString(PyExc_TypeError, "send_message(sock, data, key: bytes)");
         return NULL;
     }
-    fd = PyLong_AsLong(args[0]);
-    if (fd == -1 && PyErr_Occurred())
-        return NULL;
-    if (fd < 0 || !look_at(args[1], &message))
+    if (!look_at(args[1], &message))
         Py_RETURN_NONE;
+    fd = PyObject_AsFileDescriptor(args[0]); /* now: when somebody has closed it, the number may be somebody else's */
+    if (fd < 0) {
+        if (!PyErr_ExceptionMatches(PyExc_ValueError))
+            return NULL;
+        PyErr_Clear();
+        Py_RETURN_NONE;
+    }
 #ifdef _WIN32
     Py_RETURN_NONE;
 #else
     return send_frame(
-        (int)fd, &message, PyBytes_GET_SIZE(args[2]) ? (const unsigned char *)PyBytes_AS_STRING(args[2]) : NULL);
+        fd, &message, PyBytes_GET_SIZE(args[2]) ? (const unsigned char *)PyBytes_AS_STRING(args[2]) : NULL);
 #endif
 }
 

@@ -22,9 +22,9 @@ __all__ = ["AioOutbound"]
 # A large frame goes to the transport in parts of this size, as fast as the peer takes them: what the transport keeps it copies.
 _PART = 256 * 1024
 
-# Makes the frame of a small message and sends it, in C: ``(fd, data, key)``.  Returns what the socket did not take; `None` when
+# Makes the frame of a small message and sends it, in C: ``(sock, data, key)``.  Returns what the socket did not take; `None` when
 # nothing was sent: the socket takes nothing, or the message is none for this.
-send_message: Callable[[int, str | bytes, bytes], bytes | None] | None = None
+send_message: Callable[[Any, str | bytes, bytes], bytes | None] | None = None
 
 if not os.environ.get("SIMPLE_WEBSOCKET_PURE"):
     try:
@@ -45,8 +45,8 @@ class AioOutbound:
     """
 
     __slots__ = (
-        "_backlog", "_client", "_emptied", "_fd", "_loop", "_outbox", "_progress", "_protocol", "_senders", "_straight", "_taken",
-        "_transport", "_written", "writable",
+        "_backlog", "_client", "_emptied", "_loop", "_outbox", "_progress", "_protocol", "_senders", "_sock", "_straight",
+        "_taken", "_transport", "_written", "writable",
     )  # fmt: skip
 
     def __init__(self, protocol: Protocol, client: bool, emptied: Callable[[], None]) -> None:
@@ -55,7 +55,7 @@ class AioOutbound:
         self._emptied = emptied
         self._transport: Any = None
         # The socket, when a message may be sent straight to it if nothing waits before it; and whether nothing does.
-        self._fd = -1
+        self._sock: Any = None
         self._straight = False
         self._loop = asyncio.get_running_loop()
         self._outbox = Outbox()
@@ -77,13 +77,14 @@ class AioOutbound:
         """Take the transport."""
         self._transport = transport
         if send_message is not None and type(transport) is _PLAIN_TRANSPORT:
-            self._fd = transport.get_extra_info("socket").fileno()
+            sock = transport.get_extra_info("socket")
+            self._sock = getattr(sock, "_sock", sock)  # what it wraps, which is not written in Python
 
     def send(self, data: str | bytes) -> bool:
         """Send a small message without compression at once; return whether that was done, or it is to be written as a frame."""
         if not (self._straight or self._nothing_waits()):
             return False
-        rest = send_message(self._fd, data, new_key() if self._client else b"")  # type: ignore[misc]
+        rest = send_message(self._sock, data, new_key() if self._client else b"")  # type: ignore[misc]
         if rest is None:
             return False
         if rest:
@@ -91,7 +92,7 @@ class AioOutbound:
         return True
 
     def _nothing_waits(self) -> bool:
-        if self._fd >= 0 and self.writable and not self._outbox:
+        if self._sock is not None and self.writable and not self._outbox:
             self._straight = not self._transport.get_write_buffer_size()
         return self._straight
 
@@ -141,7 +142,7 @@ class AioOutbound:
     def end(self) -> None:
         """Write nothing more: the transport is gone."""
         self._transport = None
-        self._fd = -1  # it is about to be closed, and to be somebody else's
+        self._sock = None
         self._straight = False
         self._outbox.clear()
         self._senders.wake_all()
