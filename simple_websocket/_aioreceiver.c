@@ -16,17 +16,19 @@ typedef struct {
     char state, blocking;
 } Receiver;
 
+/* Receiver(loop); one is made for each message, so without a tuple of arguments. */
 static PyObject *
-receiver_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
+receiver_make(PyObject *type, PyObject *const *args, size_t nargs, PyObject *names)
 {
-    PyObject *loop;
     Receiver *self;
 
-    if (!PyArg_ParseTuple(args, "O:Receiver", &loop))
+    if (PyVectorcall_NARGS(nargs) != 1 || (names != NULL && PyTuple_GET_SIZE(names))) {
+        PyErr_SetString(PyExc_TypeError, "Receiver(loop)");
         return NULL;
-    self = (Receiver *)type->tp_alloc(type, 0);
+    }
+    self = (Receiver *)((PyTypeObject *)type)->tp_alloc((PyTypeObject *)type, 0);
     if (self != NULL)
-        self->loop = Py_NewRef(loop);
+        self->loop = Py_NewRef(args[0]);
     return (PyObject *)self;
 }
 
@@ -267,7 +269,6 @@ static PyGetSetDef attributes[] = {
 
 static PyType_Slot slots[] = {
     {Py_tp_doc, "Receiver(loop): a future for one message, for one task."},
-    {Py_tp_new, receiver_new},
     {Py_tp_dealloc, receiver_dealloc},
     {Py_tp_traverse, receiver_traverse},
     {Py_tp_clear, receiver_clear},
@@ -280,6 +281,17 @@ static PyType_Slot slots[] = {
     {0, NULL},
 };
 
-PyType_Spec receiver_spec = {
-    "simple_websocket._aiospeedups.Receiver", sizeof(Receiver), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC, slots,
+static PyType_Spec spec = {
+    "simple_websocket._aiospeedups.Receiver", sizeof(Receiver), 0,
+    Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION, slots,
 };
+
+PyObject *
+make_receiver_type(PyObject *module)
+{
+    PyObject *type = PyType_FromModuleAndSpec(module, &spec, NULL);
+
+    if (type != NULL)
+        ((PyTypeObject *)type)->tp_vectorcall = receiver_make;
+    return type;
+}

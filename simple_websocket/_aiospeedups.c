@@ -124,12 +124,12 @@ send_message(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
 #endif
 }
 
-extern PyType_Spec receiver_spec;
+extern PyObject *make_receiver_type(PyObject *module);
 
 static int
 execute(PyObject *module)
 {
-    PyObject *type = PyType_FromModuleAndSpec(module, &receiver_spec, NULL);
+    PyObject *type = make_receiver_type(module);
     int failed = type == NULL || PyModule_AddType(module, (PyTypeObject *)type) < 0;
 
     Py_XDECREF(type);
