@@ -372,11 +372,25 @@ class TlsTransport(Transport):
 def wrap_tls(context: Any, sock: Any, **options: Any) -> Any:
     """Return a TLS socket around a connected socket, which belongs to it from now on; the handshake is still to be made.
 
-    :param options: of `ssl.SSLContext.wrap_socket`.
+    :param options: of `ssl.SSLContext.wrap_socket`; the handshake is not made by default.
     :raises OSError: the connection is lost already.
     """
-    sock.getpeername()  # raises when it is: `ssl` would do so, too, and leave an object with the descriptor to the collector
-    return context.wrap_socket(sock, do_handshake_on_connect=False, **options)
+    options.setdefault("do_handshake_on_connect", False)
+    try:
+        return context.wrap_socket(sock, **options)
+    except OSError as error:
+        _close_unfinished(error)
+        raise
+
+
+def _close_unfinished(error: OSError) -> None:
+    """Close the TLS socket that was being made: `ssl` leaves it to the collector, with the descriptor, when the peer is lost."""
+    traceback = error.__traceback__
+    while traceback is not None:
+        unfinished: Any = traceback.tb_frame.f_locals.get("self")
+        if hasattr(unfinished, "do_handshake"):
+            unfinished.close()
+        traceback = traceback.tb_next
 
 
 def complete_tls(secure: Any, backend: Backend, deadline: float, peer: str) -> None:

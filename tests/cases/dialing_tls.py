@@ -25,19 +25,43 @@ class Refusing(ssl.SSLContext):
         raise Failure
 
 
+class Late(ssl.SSLContext):
+    """Touches the socket when the peer has reset the connection."""
+
+    def wrap_socket(self, sock, **options):
+        self.ready.set()
+        self.world.until(lambda: is_lost(sock))
+        return super().wrap_socket(sock, **options)
+
+
+def is_lost(sock):
+    try:
+        sock.getpeername()
+    except OSError:
+        return True
+    return False
+
+
 def connect(world, url, context, **options):
     return Client.connect(url, ssl_context=context, **options, **world.options)
 
 
-@pytest.mark.parametrize("what", ["reset", "fin", "nonsense", "http", "alert", "silence", "context"])
+@pytest.mark.parametrize("what", ["reset", "fin", "nonsense", "http", "alert", "silence", "context", "late"])
 def test_a_tls_handshake_that_fails_leaves_nothing_to_the_garbage_collector(world, what):
     listener = world.listen()
     before = set(leaks.descriptors())
-    context = Refusing(ssl.PROTOCOL_TLS_CLIENT) if what == "context" else client_context()
+    kind = {"context": Refusing, "late": Late}.get(what)
+    context = client_context() if kind is None else kind(ssl.PROTOCOL_TLS_CLIENT)
+    context.world, context.ready = world, world.event()
 
     def serve():
         for _ in range(3):
             stream = make_stream(world, listener.accept())
+            if what == "late":
+                assert context.ready.wait(5)
+                context.ready.clear()
+                stream.reset()
+                continue
             if what in ("silence", "context"):
                 while stream.read():
                     pass

@@ -16,6 +16,8 @@ import eventlet.patcher
 import eventlet.semaphore
 import trustme
 
+from simple_websocket.transport import wrap_tls
+
 from .world import World
 
 
@@ -69,10 +71,9 @@ class EventletWorld(World):
         return eventlet.greenio.GreenSocket(sock)
 
     def server_tls(self, sock: Any, certificate: trustme.LeafCert, **options: Any) -> Any:
-        sock.getpeername()  # as in transport.py: what `ssl` would leave unclosed when the connection is lost
         context = eventlet.green.ssl.SSLContext(eventlet.green.ssl.PROTOCOL_TLS_SERVER)
         certificate.configure_cert(context)
-        return context.wrap_socket(self.server_socket(sock), server_side=True, **options)
+        return wrap_tls(context, self.server_socket(sock), server_side=True, **{"do_handshake_on_connect": True, **options})
 
     def interrupting(self, seconds: float, error: type[BaseException]) -> Any:
         return eventlet.Timeout(seconds, None if error is eventlet.Timeout else error)

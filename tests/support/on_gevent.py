@@ -14,6 +14,8 @@ import gevent.socket
 import gevent.ssl
 import trustme
 
+from simple_websocket.transport import wrap_tls
+
 from .world import World
 
 
@@ -60,10 +62,9 @@ class GeventWorld(World):
         return gevent.socket.socket(family, kind, proto, fileno=sock.detach())
 
     def server_tls(self, sock: Any, certificate: trustme.LeafCert, **options: Any) -> Any:
-        sock.getpeername()  # as in transport.py: what `ssl` would leave unclosed when the connection is lost
         context = gevent.ssl.SSLContext(gevent.ssl.PROTOCOL_TLS_SERVER)
         certificate.configure_cert(context)
-        return context.wrap_socket(self.server_socket(sock), server_side=True, **options)
+        return wrap_tls(context, self.server_socket(sock), server_side=True, **{"do_handshake_on_connect": True, **options})
 
     def interrupting(self, seconds: float, error: type[BaseException]) -> Any:
         return gevent.Timeout(seconds, None if error is gevent.Timeout else error)

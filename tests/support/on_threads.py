@@ -14,6 +14,8 @@ from typing import Any
 
 import trustme
 
+from simple_websocket.transport import wrap_tls
+
 from .world import World, server_context
 
 
@@ -50,9 +52,8 @@ class ThreadWorld(World):
         return sock
 
     def server_tls(self, sock: Any, certificate: trustme.LeafCert, **options: Any) -> Any:
-        sock.getpeername()  # as in transport.py: what `ssl` would leave unclosed when the connection is lost
         sock.setblocking(True)
-        return server_context(self, certificate).wrap_socket(sock, server_side=True, **options)
+        return wrap_tls(server_context(self, certificate), sock, server_side=True, **{"do_handshake_on_connect": True, **options})
 
     @contextmanager
     def interrupting(self, seconds: float, error: type[BaseException]) -> Iterator[None]:
