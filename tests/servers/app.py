@@ -10,6 +10,7 @@ import os
 import signal
 import socket
 import threading
+import weakref
 
 from flask import Flask, Response, request
 
@@ -30,6 +31,8 @@ def remember(response):
             ended[key] = reason  # it forgets to close a response that it could not write
         else:
             response.call_on_close(lambda: ended.__setitem__(key, reason))
+            # Werkzeug does not close it when it finds, behind the end, that the client has reset the connection.
+            weakref.finalize(response, ended.setdefault, key, reason)
     return response
 
 
