@@ -10,6 +10,7 @@ The environment variable ASYNC_MODE is python-engineio's `async_mode`.
 
 import logging
 import os
+import sys
 import threading
 
 import engineio
@@ -22,6 +23,9 @@ from werkzeug.middleware.dispatcher import DispatcherMiddleware
 import simple_websocket
 
 ASYNC_MODE = os.environ["ASYNC_MODE"]
+
+# With it python-engineio's gevent mode would leave WebSockets to it; and `make bench` installs it into the same venv.
+sys.modules["geventwebsocket"] = None
 
 app = Flask(__name__)
 configured = Flask(f"{__name__}.configured")

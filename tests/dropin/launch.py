@@ -26,6 +26,4 @@ def starters():
 if __name__ == "__main__":
     os.environ["ASYNC_MODE"], kind, port, limit, certificate, key, *options = sys.argv[1:]
     signal.alarm(int(limit))
-    # With it python-engineio's gevent mode would leave WebSockets to it; and `make bench` installs it into the same venv.
-    sys.modules["geventwebsocket"] = None
     starters()[kind](int(port), (certificate, key) if certificate else None, options)
