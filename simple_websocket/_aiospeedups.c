@@ -7,7 +7,6 @@
 #include "protocol/_speedups.h"
 
 #ifndef _WIN32
-#include <errno.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
